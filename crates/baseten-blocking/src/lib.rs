@@ -1,0 +1,1 @@
+//! Blocking client for models deployed on Baseten: no runtime, no helper thread.
