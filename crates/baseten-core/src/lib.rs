@@ -1,1 +1,43 @@
-//! URLs, auth, errors, retry rules and SSE framing for models deployed on Baseten, without any I/O.
+//! The core of the Baseten client stack: URLs, auth, errors, retry rules and SSE framing, as values
+//! and pure functions.
+//!
+//! It opens no socket, reads no clock and no environment, starts no thread, and knows no async: time,
+//! randomness and bytes are arguments. Bring your own HTTP client, write a proxy or a test double, or
+//! take the crates that stand on this one: `baseten` and `baseten-blocking`.
+//!
+//! The way of a call: [`Target`] + [`Operation`] + [`Hosts`] → [`Endpoint`]; with a [`Credential`] →
+//! [`Template`]; with a body → [`Request`]; a [`Call`] says when to send it and what came of it.
+
+mod api_error;
+mod budget;
+mod call;
+mod credential;
+mod delivery;
+mod endpoint;
+mod error;
+mod failure;
+mod hosts;
+mod id;
+mod options;
+mod pace;
+mod request;
+mod response;
+mod route;
+pub mod sse;
+mod target;
+
+pub use api_error::ApiError;
+pub use budget::Budget;
+pub use call::{Accepted, Attempt, Call, Outcome, Start, Step, Tried};
+pub use credential::{Credential, InvalidCredential, Scheme};
+pub use delivery::Delivery;
+pub use endpoint::{Endpoint, InvalidOperation, Operation};
+pub use error::{Error, ErrorKind, Stop};
+pub use failure::{Cause, Clock, Failure, Source};
+pub use hosts::{Hosts, InvalidUrl, Origin};
+pub use id::{AsyncRequestId, ChainId, DeploymentId, EnvironmentName, InvalidId, ModelId};
+pub use options::{CallOptions, Clocks, Limits, RetryPolicy, Timeouts};
+pub use request::{Answer, Request, Template};
+pub use response::{Framing, Meta, Response, Timings};
+pub use route::{InvalidRoute, Route};
+pub use target::{Stage, Subject, Target};

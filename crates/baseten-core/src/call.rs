@@ -1,0 +1,346 @@
+//! The life of one call: when to send, when to wait, when to give up.
+//!
+//! [`Call`] is a state machine without a clock, a socket or a random source of its own: time is a
+//! [`Duration`] since the call began, wall time and the seed for jitter are handed in once. Any
+//! driver can run it, and every run can be replayed.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::response::Parts;
+
+use crate::api_error::ApiError;
+use crate::budget::Budget;
+use crate::delivery::{self, Delivery};
+use crate::error::{Error, ErrorKind, Stop};
+use crate::failure::{Cause, Clock, Failure};
+use crate::options::{CallOptions, Clocks, RetryPolicy};
+use crate::pace;
+use crate::request::{Label, Request};
+use crate::response::{self, Meta, Response, Timings};
+
+/// What a call takes from outside, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The time of day at which it began, for `Retry-After` dates.
+    pub wall: SystemTime,
+    /// Any number; it decides the jitter between attempts.
+    pub seed: u64,
+}
+
+/// What a driver has to do next.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Step {
+    /// Send the request and report how it went.
+    Send(Attempt),
+    /// Ask again after this long.
+    Wait(Duration),
+    /// The call is over.
+    Fail(Error),
+}
+
+/// One sending of a request, and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// 1 for the first.
+    pub number: u32,
+    /// `connect` and `first_byte` count from their own beginnings, `total` from the call's.
+    pub clocks: Clocks,
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tried {
+    /// 1 for the first.
+    pub number: u32,
+    /// How long was waited before it.
+    pub waited: Duration,
+    /// When it was sent, since the call began.
+    pub began: Duration,
+    /// When it had failed, since the call began.
+    pub ended: Duration,
+    /// What happened.
+    pub outcome: Outcome,
+    /// What the server may have done with it.
+    pub delivery: Delivery,
+    /// The request id of the answer, if it had one.
+    pub request_id: Option<Box<str>>,
+}
+
+/// How an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Without an answer.
+    Failed(Cause),
+    /// With this status.
+    Status(StatusCode),
+}
+
+/// One call, from its first attempt to an accepted answer or an error.
+///
+/// The driver's loop is [`Call::step`], and after each `Send` exactly one of [`Call::on_failure`],
+/// [`Call::on_rejected`] and [`Call::accept`].
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use baseten_core::{Budget, Call, CallOptions, Cause, Failure, Start, Step};
+/// # use baseten_core::{Answer, Credential, Endpoint, Hosts, ModelId, Operation, Target, Template};
+/// # let target = Target::model(ModelId::new("abcd1234")?);
+/// # let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict)?;
+/// # let request = Template::new(endpoint, &Credential::none(), Answer::Json)?.json("hi")?;
+/// let start = Start { wall: SystemTime::UNIX_EPOCH, seed: 7 };
+/// let mut call = Call::new(&request, &CallOptions::default(), &Budget::new(), start);
+/// assert!(matches!(call.step(Duration::ZERO), Step::Send(attempt) if attempt.number == 1));
+/// call.on_failure(Duration::from_millis(3), Failure::before_sending(Cause::Connect, None));
+/// assert!(matches!(call.step(Duration::from_millis(3)), Step::Wait(_))); // nothing was sent: again
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Call {
+    label: Label,
+    policy: RetryPolicy,
+    clocks: Clocks,
+    budget: Budget,
+    start: Start,
+    tried: Vec<Tried>,
+    /// The last pause that backing off drew.
+    drawn: Duration,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// To be sent at `at`, after a wait of `waited`.
+    Ready {
+        at: Duration,
+        waited: Duration,
+    },
+    Sending {
+        began: Duration,
+        waited: Duration,
+    },
+    Over(Option<Error>),
+}
+
+/// The shortest and the longest pause between attempts that the client chooses by itself.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(20);
+
+impl Call {
+    /// A call that has not been sent yet.
+    #[must_use]
+    pub fn new(request: &Request, options: &CallOptions, budget: &Budget, start: Start) -> Self {
+        Self {
+            label: request.label(),
+            policy: options.retry,
+            clocks: Clocks::new(&options.timeouts, request.endpoint(), request.is_whole()),
+            budget: budget.clone(),
+            start,
+            tried: Vec::new(),
+            drawn: PAUSE_MIN,
+            state: State::Ready { at: Duration::ZERO, waited: Duration::ZERO },
+        }
+    }
+
+    /// What to do at `now`, the time since the call began.
+    ///
+    /// A driver that asks while an attempt is under way has given that attempt up: it is taken as
+    /// canceled, and the call fails.
+    pub fn step(&mut self, now: Duration) -> Step {
+        match &mut self.state {
+            State::Ready { at, .. } if now < *at => Step::Wait(*at - now),
+            State::Ready { waited, .. } => {
+                let waited = *waited;
+                if let Some(limit) = self.clocks.total.filter(|limit| now >= *limit) {
+                    let cause = Cause::Timeout { clock: Clock::Total, limit };
+                    self.state = State::Sending { began: now, waited };
+                    self.on_failure(now, Failure::before_sending(cause, None));
+                    return self.step(now);
+                }
+                self.state = State::Sending { began: now, waited };
+                Step::Send(Attempt { number: self.number(), clocks: self.clocks })
+            }
+            State::Over(error) => Step::Fail(
+                error
+                    .take()
+                    .unwrap_or_else(|| Error::request("the call was over already").at(&self.label)),
+            ),
+            State::Sending { .. } => {
+                // Nobody knows how much of it was sent.
+                let sent = u64::MAX;
+                let gone = Failure { sent, ..Failure::before_sending(Cause::Canceled, None) };
+                self.on_failure(now, gone);
+                self.step(now)
+            }
+        }
+    }
+
+    /// The attempt brought no answer.
+    pub fn on_failure(&mut self, now: Duration, failure: Failure) {
+        let delivery = delivery::of_failure(&failure);
+        let (cause, reused) = (failure.cause, failure.reused);
+        self.record(now, Outcome::Failed(cause), delivery, None);
+        let error = Error::failed(&self.label, failure, delivery);
+        let over = matches!(cause, Cause::Canceled | Cause::Timeout { clock: Clock::Total, .. });
+        // A pooled connection that was dead all along says nothing about the server: no pause.
+        let pause = (reused && delivery == Delivery::NotSent).then_some(Duration::ZERO);
+        let verdict = if over { Err(Stop::Final) } else { self.retry(now, delivery, pause) };
+        self.follow(now, verdict, error);
+    }
+
+    /// The answer has a status other than 2xx. `body` is as much of it as was kept.
+    pub fn on_rejected(&mut self, now: Duration, head: Parts, body: Bytes) {
+        let api = ApiError::parse(&body);
+        let trust = self.policy.trust_refusals;
+        let endpoint = self.label.endpoint();
+        let delivery =
+            delivery::of_answer(endpoint, trust, head.status, &head.headers, api.message());
+        let asked = pace::retry_after(&head.headers, self.start.wall + now);
+        let request_id = response::request_id(&head.headers).map(Into::into);
+        self.record(now, Outcome::Status(head.status), delivery, request_id);
+        let error = Error::rejected(&self.label, head, body, api, delivery);
+        let error = error.asked_to_wait(asked, self.start.wall + now);
+        let verdict = match asked {
+            Some(asked) if asked > self.policy.longest_wait => {
+                self.retry(now, delivery, None).and(Err(Stop::TooLong))
+            }
+            Some(asked) => {
+                let jitter = Duration::from_millis(self.draw(250));
+                self.retry(now, delivery, Some(asked + jitter))
+            }
+            None => self.retry(now, delivery, None),
+        };
+        self.follow(now, verdict, error);
+    }
+
+    /// The answer has a 2xx status: the call is never sent again, even if the body breaks.
+    #[must_use]
+    pub fn accept(self, now: Duration, head: Parts) -> Accepted {
+        self.budget.earn();
+        let waited = self.tried.iter().map(|tried| tried.waited).sum::<Duration>()
+            + match self.state {
+                State::Sending { waited, .. } | State::Ready { waited, .. } => waited,
+                State::Over(_) => Duration::ZERO,
+            };
+        let timings = Timings { waited, head: now, total: Duration::ZERO };
+        let (status, headers) = (head.status, head.headers);
+        let meta = Meta { label: self.label, status, headers, failed: self.tried, timings };
+        Accepted { meta }
+    }
+
+    /// The number of the attempt that is next or under way.
+    fn number(&self) -> u32 {
+        self.tried.len() as u32 + 1
+    }
+
+    fn record(
+        &mut self,
+        now: Duration,
+        outcome: Outcome,
+        delivery: Delivery,
+        request_id: Option<Box<str>>,
+    ) {
+        let (began, waited) = match self.state {
+            State::Sending { began, waited } => (began, waited),
+            _ => (now, Duration::ZERO),
+        };
+        let number = self.number();
+        let tried = Tried { number, waited, began, ended: now, outcome, delivery, request_id };
+        self.tried.push(tried);
+    }
+
+    /// Whether to try again after an attempt, and after which pause.
+    fn retry(
+        &mut self,
+        now: Duration,
+        delivery: Delivery,
+        asked: Option<Duration>,
+    ) -> Result<Duration, Stop> {
+        let harmless = match delivery {
+            Delivery::NotSent | Delivery::Refused => true,
+            Delivery::MaybeRan => {
+                self.label.endpoint().is_repeatable() || self.policy.may_run_twice
+            }
+            Delivery::Answered => return Err(Stop::Final),
+        };
+        if !harmless {
+            return Err(Stop::MayRunTwice);
+        }
+        if self.tried.len() as u32 >= self.policy.max_attempts {
+            return Err(Stop::Attempts);
+        }
+        let pause = asked.unwrap_or_else(|| self.back_off());
+        if self.clocks.total.is_some_and(|limit| now + pause >= limit) {
+            return Err(Stop::Deadline);
+        }
+        if !self.budget.take() {
+            return Err(Stop::Budget);
+        }
+        Ok(pause)
+    }
+
+    fn follow(&mut self, now: Duration, verdict: Result<Duration, Stop>, error: Error) {
+        self.state = match verdict {
+            Ok(pause) => State::Ready { at: now + pause, waited: pause },
+            Err(stop) => State::Over(Some(error.stopped(stop, std::mem::take(&mut self.tried)))),
+        };
+    }
+
+    /// Decorrelated jitter: somewhere between the shortest pause and three times the last one.
+    fn back_off(&mut self) -> Duration {
+        let most = (self.drawn * 3).min(PAUSE_MAX);
+        let spread = (most - PAUSE_MIN).as_millis() as u64;
+        self.drawn = PAUSE_MIN + Duration::from_millis(self.draw(spread));
+        self.drawn
+    }
+
+    /// A number from 0 to `most` (splitmix64 over the seed and the attempt).
+    fn draw(&self, most: u64) -> u64 {
+        let attempt = u64::from(self.number());
+        let mut x = self.start.seed.wrapping_add(attempt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % (most + 1)
+    }
+}
+
+/// An accepted answer whose body is still to be read.
+#[derive(Debug)]
+pub struct Accepted {
+    meta: Meta,
+}
+
+impl Accepted {
+    /// What is known so far.
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The whole body is there.
+    #[must_use]
+    pub fn finish<T>(mut self, now: Duration, value: T) -> Response<T> {
+        self.meta.timings.total = now;
+        Response { value, meta: self.meta }
+    }
+
+    /// The body broke. It is never asked for again: the request did run.
+    #[must_use]
+    pub fn fail(&self, failure: Failure) -> Error {
+        Error::failed(&self.meta.label, failure, Delivery::Answered)
+            .answered(&self.meta)
+            .stopped(Stop::Final, self.meta.failed.clone())
+    }
+
+    /// An error in what the body said, not in how it came: of `kind`, told by `message`, with the
+    /// part of the body that shows it.
+    #[must_use]
+    pub fn reject(&self, kind: ErrorKind, message: String, body: Bytes) -> Error {
+        Error::content(&self.meta, kind, message, body)
+    }
+}

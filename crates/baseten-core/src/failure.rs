@@ -1,0 +1,92 @@
+//! What can happen to an attempt that brought no answer, as a transport reports it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// An error from below: of the operating system, TLS or HTTP.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// One attempt that failed before a whole answer head was there, or a body that broke.
+#[derive(Debug)]
+pub struct Failure {
+    /// What happened.
+    pub cause: Cause,
+    /// How many bytes of this request the socket took. Zero proves that the server saw nothing.
+    pub sent: u64,
+    /// How many bytes of the answer came.
+    pub received: u64,
+    /// Whether the connection had served another call before.
+    pub reused: bool,
+    /// The error from below.
+    pub source: Option<Source>,
+}
+
+impl Failure {
+    /// A failure before anything was sent.
+    #[must_use]
+    pub fn before_sending(cause: Cause, source: Option<Source>) -> Self {
+        Self { cause, sent: 0, received: 0, reused: false, source }
+    }
+}
+
+/// What happened to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The host name did not resolve.
+    Resolve,
+    /// No TCP connection came about.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// A clock ran out.
+    Timeout {
+        /// Which one.
+        clock: Clock,
+        /// What it was set to.
+        limit: Duration,
+    },
+    /// The connection closed or broke before the answer's head was there.
+    Disconnected,
+    /// What came is not HTTP/1.1.
+    Malformed,
+    /// The head of the answer is larger than the limit, in bytes.
+    HeadTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body of the answer is larger than the limit, in bytes.
+    BodyTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body ended before its framing said so.
+    Truncated,
+    /// The caller gave the attempt up.
+    Canceled,
+}
+
+/// The clocks of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Clock {
+    /// Until a connection was ready.
+    Connect,
+    /// Until the first byte of the answer.
+    FirstByte,
+    /// Between two bytes of the answer.
+    Idle,
+    /// The whole call.
+    Total,
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::FirstByte => "first byte",
+            Self::Idle => "idle",
+            Self::Total => "total",
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! What a caller may set: clocks, retries and limits.
+//!
+//! The same [`CallOptions`] serve as a client's default and as the setting of a single call. A value
+//! left at its default follows the endpoint: a deployment may be parked through a cold start, a
+//! stream has no end to wait for.
+
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+
+/// Clocks, retries and limits of a call.
+///
+/// ```
+/// use std::time::Duration;
+/// use baseten_core::{CallOptions, Timeouts};
+/// let quick = CallOptions {
+///     timeouts: Timeouts { total: Some(Duration::from_secs(5)), ..Timeouts::default() },
+///     ..CallOptions::default()
+/// };
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// When to stop waiting.
+    pub timeouts: Timeouts,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// How much of an answer to take in.
+    pub limits: Limits,
+}
+
+/// Four clocks. `None` keeps the default, [`Duration::MAX`] switches a clock off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name resolution, TCP, proxy and TLS together. Default 10 s.
+    pub connect: Option<Duration>,
+    /// From a ready connection to the first byte of the answer, the upload included. Default 1230 s
+    /// where a request is parked until a replica is ready (the platform's own answer after 1200 s
+    /// must win), 600 s elsewhere.
+    pub first_byte: Option<Duration>,
+    /// Between two bytes of the answer. Any byte counts; it stands still while nobody asks for the
+    /// next one. Default 120 s.
+    pub idle: Option<Duration>,
+    /// The whole call, with all attempts and waits between them. Default none for a streamed
+    /// answer, 1260 s for one taken in whole.
+    pub total: Option<Duration>,
+}
+
+/// The clocks of one call, with defaults filled in; `None` is a clock that is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// See [`Timeouts::connect`].
+    pub connect: Option<Duration>,
+    /// See [`Timeouts::first_byte`].
+    pub first_byte: Option<Duration>,
+    /// See [`Timeouts::idle`].
+    pub idle: Option<Duration>,
+    /// See [`Timeouts::total`]; counted from the beginning of the call.
+    pub total: Option<Duration>,
+}
+
+impl Clocks {
+    /// The clocks of a call to `endpoint`, whose answer is taken in whole or streamed.
+    #[must_use]
+    pub fn new(timeouts: &Timeouts, endpoint: &Endpoint, whole: bool) -> Self {
+        let seconds = Duration::from_secs;
+        let set = |chosen: Option<Duration>, default| match chosen.unwrap_or(default) {
+            Duration::MAX => None,
+            limit => Some(limit),
+        };
+        let first_byte = seconds(if endpoint.waits_for_replica() { 1230 } else { 600 });
+        let total = if whole { seconds(1260) } else { Duration::MAX };
+        Self {
+            connect: set(timeouts.connect, seconds(10)),
+            first_byte: set(timeouts.first_byte, first_byte),
+            idle: set(timeouts.idle, seconds(120)),
+            total: set(timeouts.total, total),
+        }
+    }
+}
+
+/// When a call is sent again.
+///
+/// By default only what provably did not run is retried: what was never sent, and what the server
+/// refused before running it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How often a call is sent at most, the first time included. Default 3; 0 counts as 1.
+    pub max_attempts: u32,
+    /// Also retry what may have run: 408, 425, 500, 502, 504, a reset or a timeout after sending.
+    /// The job may then run, and be billed, twice. Default `false`.
+    pub may_run_twice: bool,
+    /// Take a 429, 503 or 529 for a refusal where it may come from the model's own server: through
+    /// `sync`, and from hosts that are not Baseten's. Default `true`.
+    pub trust_refusals: bool,
+    /// The longest pause a server may ask for; a longer one fails the call at once, with the time
+    /// to come back. Default 60 s.
+    pub longest_wait: Duration,
+}
+
+impl RetryPolicy {
+    /// Every call is sent once.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { max_attempts: 1, ..Self::default() }
+    }
+
+    /// Also retries what may have run: for jobs that are harmless to repeat.
+    #[must_use]
+    pub fn may_run_twice(self) -> Self {
+        Self { may_run_twice: true, ..self }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 3,
+            may_run_twice: false,
+            trust_refusals: true,
+            longest_wait: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How much of an answer is taken in, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// An answer taken in whole. Default 512 MiB.
+    pub body: usize,
+    /// What is kept of the body of an error answer. Default 64 KiB.
+    pub error_body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body: 512 << 20, error_body: 64 << 10 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Hosts, ModelId, Operation, Target};
+
+    #[test]
+    fn defaults_follow_the_endpoint() {
+        let target = Target::model(ModelId::new("abc").unwrap());
+        let gateway = Hosts::base_url("https://gateway.example.com").unwrap();
+        let s = |seconds| Some(Duration::from_secs(seconds));
+        //   hosts              operation           whole   first byte  total
+        for (hosts, operation, whole, first_byte, total) in [
+            (Hosts::baseten(), Operation::Predict, true, s(1230), s(1260)),
+            (Hosts::baseten(), Operation::Predict, false, s(1230), None),
+            (Hosts::baseten(), Operation::Wake, true, s(600), s(1260)), // answered at once
+            (gateway, Operation::Predict, true, s(600), s(1260)),       // nobody parks it there
+        ] {
+            let endpoint = Endpoint::new(&hosts, &target, &operation).unwrap();
+            let clocks = Clocks::new(&Timeouts::default(), &endpoint, whole);
+            assert_eq!((clocks.first_byte, clocks.total), (first_byte, total));
+            assert_eq!((clocks.connect, clocks.idle), (s(10), s(120)));
+        }
+    }
+
+    #[test]
+    fn a_clock_can_be_switched_off() {
+        let target = Target::model(ModelId::new("abc").unwrap());
+        let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict).unwrap();
+        let off = Timeouts { idle: Some(Duration::MAX), ..Timeouts::default() };
+        assert_eq!(Clocks::new(&off, &endpoint, true).idle, None);
+    }
+}

@@ -1,0 +1,311 @@
+//! A request, ready to be sent as often as the rules allow.
+//!
+//! What does not change between calls is built once, in a [`Template`]: address, key, and headers.
+//! A call adds its body.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+
+use crate::credential::Credential;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+
+/// Says who calls. It must never contain `openai`: a Truss server (0.18) then no longer gathers a
+/// stream for `Accept: application/json`.
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("baseten-rust/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ANY: HeaderValue = HeaderValue::from_static("*/*");
+
+/// How the answer is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// In whole, as JSON: sends exactly `Accept: application/json`, for which a Truss server gathers
+    /// a streaming model's output into one JSON string.
+    Json,
+    /// In whole, whatever it is: `Accept: */*`.
+    Bytes,
+    /// As it comes: `Accept: */*`.
+    Stream,
+}
+
+/// The part of a request that is the same for every call to one endpoint.
+///
+/// ```
+/// use baseten_core::{Answer, Credential, Endpoint, Hosts, ModelId, Operation, Target, Template};
+/// let target = Target::model(ModelId::new("abcd1234")?);
+/// let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict)?;
+/// let predict = Template::new(endpoint, &Credential::api_key("k.s3cret")?, Answer::Json)?;
+/// let request = predict.json(&serde_json::json!({"prompt": "hi"}))?;
+/// let http: http::Request<bytes::Bytes> = request.to_http(); // for any HTTP client
+/// assert_eq!(http.headers()["authorization"], "Api-Key k.s3cret");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Template {
+    endpoint: Arc<Endpoint>,
+    headers: HeaderMap,
+    whole: bool,
+}
+
+/// One request with its body. Cheap to clone and to send again.
+#[derive(Clone, Debug)]
+pub struct Request {
+    endpoint: Arc<Endpoint>,
+    headers: HeaderMap,
+    body: Bytes,
+    whole: bool,
+}
+
+impl Template {
+    /// Everything but the body.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if the key would travel over plain HTTP to another machine and
+    /// [`crate::Hosts::allow_plain_http`] was not said.
+    pub fn new(endpoint: Endpoint, credential: &Credential, answer: Answer) -> Result<Self, Error> {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(header::HOST, endpoint.host().clone());
+        if let Some(authorization) = credential.header_for(&endpoint) {
+            if !endpoint.key_may_be_sent() {
+                let why = "the key would go over plain HTTP; use https, or allow it on the hosts";
+                return Err(Error::request(why).at(&Label::of(&Arc::new(endpoint))));
+            }
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        headers.insert(header::USER_AGENT, USER_AGENT);
+        headers.insert(header::ACCEPT, if answer == Answer::Json { JSON } else { ANY });
+        let whole = answer != Answer::Stream;
+        Ok(Self { endpoint: Arc::new(endpoint), headers, whole })
+    }
+
+    /// Adds or replaces a header of every request.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if name or value cannot stand in a header, or the name is one
+    /// that the client sets itself: `authorization`, `host`, and what frames a message.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let label = Label::of(&self.endpoint);
+        let fault = |why: String| Error::request(why).at(&label);
+        let shown = name.escape_debug();
+        let parsed: HeaderName =
+            name.parse().map_err(|_| fault(format!("header name \"{shown}\" is not a token")))?;
+        if RESERVED.contains(&parsed) {
+            return Err(fault(format!("header {parsed} is set by the client and cannot be given")));
+        }
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            fault(format!("the value of header {parsed} has a control byte or is not ASCII"))
+        })?;
+        self.headers.insert(parsed, value);
+        Ok(self)
+    }
+
+    /// A request with a JSON body.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if `input` does not serialize; nothing is sent then.
+    pub fn json<T: Serialize + ?Sized>(&self, input: &T) -> Result<Request, Error> {
+        let mut body = Vec::with_capacity(256);
+        serde_json::to_writer(&mut body, input).map_err(|error| {
+            Error::request("the input does not serialize to JSON")
+                .because(error)
+                .at(&Label::of(&self.endpoint))
+        })?;
+        Ok(self.with_body(JSON, body.into()))
+    }
+
+    /// A request with a body of any kind.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if the content type cannot stand in a header.
+    pub fn bytes(&self, content_type: &str, body: impl Into<Bytes>) -> Result<Request, Error> {
+        let content_type = HeaderValue::from_str(content_type).map_err(|_| {
+            Error::request("the content type has a control byte or is not ASCII")
+                .at(&Label::of(&self.endpoint))
+        })?;
+        Ok(self.with_body(content_type, body.into()))
+    }
+
+    /// A request without a body.
+    #[must_use]
+    pub fn empty(&self) -> Request {
+        let (endpoint, headers) = (self.endpoint.clone(), self.headers.clone());
+        Request { endpoint, headers, body: Bytes::new(), whole: self.whole }
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn with_body(&self, content_type: HeaderValue, body: Bytes) -> Request {
+        let mut headers = self.headers.clone();
+        headers.insert(header::CONTENT_TYPE, content_type);
+        Request { endpoint: self.endpoint.clone(), headers, body, whole: self.whole }
+    }
+}
+
+/// What the client sets itself: two of any of these would let a request be read in two ways.
+const RESERVED: [HeaderName; 8] = [
+    header::AUTHORIZATION,
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::EXPECT,
+];
+
+impl Request {
+    /// Where it goes.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Its headers, without `content-length`.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Its body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Whether the answer is taken in whole, rather than streamed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The request with an absolute URL, for another HTTP client.
+    #[must_use]
+    pub fn to_http(&self) -> http::Request<Bytes> {
+        let mut request = http::Request::new(self.body.clone());
+        *request.method_mut() = self.endpoint.method().clone();
+        *request.uri_mut() = self
+            .endpoint
+            .url()
+            .parse()
+            .expect("an origin and an origin-form URI make an absolute one");
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+
+    pub(crate) fn label(&self) -> Label {
+        Label::of(&self.endpoint)
+    }
+}
+
+/// How errors name a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Label(Arc<Endpoint>);
+
+impl Label {
+    pub(crate) fn of(endpoint: &Arc<Endpoint>) -> Self {
+        Self(endpoint.clone())
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.0.method() == http::Method::HEAD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Hosts, ModelId, Operation, Target};
+
+    fn template(hosts: &Hosts, answer: Answer) -> Result<Template, Error> {
+        let target = Target::model(ModelId::new("abc").unwrap());
+        let endpoint = Endpoint::new(hosts, &target, &Operation::Predict).unwrap();
+        Template::new(endpoint, &Credential::api_key("k.s3cret").unwrap(), answer)
+    }
+
+    #[test]
+    fn the_headers_of_a_predict() {
+        let template = template(&Hosts::baseten(), Answer::Json).unwrap();
+        let request = template.json("a bare string").unwrap();
+        assert_eq!(request.body(), "\"a bare string\"");
+        let lines: Vec<String> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        let agent = format!("user-agent: baseten-rust/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(
+            lines,
+            [
+                "host: model-abc.api.baseten.co",
+                "authorization: Api-Key k.s3cret",
+                &agent,
+                "accept: application/json",
+                "content-type: application/json",
+            ]
+        );
+        assert!(!agent.contains("openai"));
+        assert!(!format!("{request:?} {template:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_key_goes_over_plain_http_to_this_machine_only() {
+        for (url, allowed) in [
+            ("http://127.0.0.1:1", true),
+            ("http://abc.localhost:1", true),
+            ("https://example.com", true),
+            ("http://example.com", false),
+            ("http://10.0.0.1:8080", false),
+        ] {
+            let hosts = Hosts::base_url(url).unwrap();
+            assert_eq!(template(&hosts, Answer::Json).is_ok(), allowed, "{url}");
+            assert!(template(&hosts.allow_plain_http(), Answer::Json).is_ok(), "{url}");
+        }
+        let hosts = Hosts::base_url("http://example.com").unwrap();
+        let error = template(&hosts, Answer::Json).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Request);
+        assert!(error.to_string().contains("plain HTTP"), "{error}");
+    }
+
+    #[test]
+    fn headers_are_checked_before_anything_is_sent() {
+        let template = template(&Hosts::baseten(), Answer::Bytes).unwrap();
+        for (name, value, expect) in [
+            ("X Bad", "1", "\"X Bad\" is not a token"),
+            ("x-bad", "a\r\nb: c", "x-bad has a control byte"),
+            ("Authorization", "Bearer other", "authorization is set by the client"),
+            ("Content-Length", "3", "content-length is set by the client"),
+        ] {
+            let error = template.clone().header(name, value).unwrap_err();
+            assert!(error.to_string().contains(expect), "{error}");
+        }
+        let template =
+            template.header("X-Own", "1").unwrap().header("accept", "audio/wav").unwrap();
+        let request = template.bytes("application/octet-stream", "raw").unwrap();
+        assert_eq!(request.headers()["accept"], "audio/wav");
+        assert!(template.bytes("a\nb", "raw").is_err());
+    }
+
+    #[test]
+    fn an_input_that_does_not_serialize_is_named() {
+        let template = template(&Hosts::baseten(), Answer::Json).unwrap();
+        let odd = std::collections::HashMap::from([((1, 2), "tuple key")]);
+        let error = template.json(&odd).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Request);
+        let text = error.to_string();
+        assert!(text.starts_with("POST /environments/production/predict: "), "{text}");
+        assert!(text.ends_with("does not serialize to JSON; nothing of it was sent"), "{text}");
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("key must be"));
+    }
+}

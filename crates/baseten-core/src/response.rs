@@ -1,0 +1,156 @@
+//! An answer and what is known about how it came.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use crate::call::Tried;
+use crate::error::Error;
+use crate::request::Label;
+
+/// A value and the [`Meta`] of the call that brought it.
+#[derive(Clone, Debug)]
+pub struct Response<T> {
+    /// The answer itself.
+    pub value: T,
+    /// Status, headers, attempts and timings.
+    pub meta: Meta,
+}
+
+impl<T> Response<T> {
+    /// The same answer with its value changed.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Response<U> {
+        Response { value: change(self.value), meta: self.meta }
+    }
+
+    /// The value alone.
+    pub fn into_value(self) -> T {
+        self.value
+    }
+}
+
+impl Response<Bytes> {
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Decode`] if it is not the JSON that `T` takes; [`Error::body`] then has the
+    /// whole body.
+    pub fn json<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
+        match serde_json::from_slice(&self.value) {
+            Ok(value) => Ok(Response { value, meta: self.meta }),
+            Err(error) => Err(Error::decode(self.value, self.meta, error)),
+        }
+    }
+}
+
+/// What is known about a call that was answered.
+#[derive(Clone, Debug)]
+pub struct Meta {
+    pub(crate) label: Label,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) failed: Vec<Tried>,
+    pub(crate) timings: Timings,
+}
+
+/// How long a call took, counted from its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Spent waiting between attempts.
+    pub waited: Duration,
+    /// When the head of the answer was there.
+    pub head: Duration,
+    /// When its last byte was there; zero while a streamed body has not ended.
+    pub total: Duration,
+}
+
+/// How the end of the body is told, and so how surely it is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Framing {
+    /// By its length in bytes: a short body is noticed.
+    Length(u64),
+    /// By a last, empty chunk: a cut body is noticed. (A Truss generator that raises midway ends
+    /// with it all the same: only an end marker of the application shows that.)
+    Chunked,
+    /// By the end of the connection: over plain HTTP a cut body looks like a whole one.
+    UntilClose,
+}
+
+impl Meta {
+    /// The status, 2xx.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// All headers of the answer.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The id under which the platform logs this request: `x-baseten-request-id`, or `x-request-id`
+    /// from engines and gateways.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        request_id(&self.headers)
+    }
+
+    /// The id of the whole run of a chain: `x-baseten-chain-request-id`.
+    #[must_use]
+    pub fn chain_request_id(&self) -> Option<&str> {
+        text(&self.headers, "x-baseten-chain-request-id")
+    }
+
+    /// How often the platform itself tried a replica: `x-baseten-model-prediction-attempts`.
+    #[must_use]
+    pub fn replica_attempts(&self) -> Option<u32> {
+        text(&self.headers, "x-baseten-model-prediction-attempts")?.parse().ok()
+    }
+
+    /// How often the request was sent, this answer's attempt included.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.failed.len() as u32 + 1
+    }
+
+    /// The attempts that failed before this answer came.
+    #[must_use]
+    pub fn failed_attempts(&self) -> &[Tried] {
+        &self.failed
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        self.timings
+    }
+
+    /// How the end of the body is told.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        let bodyless = matches!(self.status, StatusCode::NO_CONTENT) || self.label.is_head();
+        if bodyless {
+            return Framing::Length(0);
+        }
+        if self.headers.contains_key(header::TRANSFER_ENCODING) {
+            return Framing::Chunked;
+        }
+        match text(&self.headers, "content-length").and_then(|length| length.parse().ok()) {
+            Some(length) => Framing::Length(length),
+            None => Framing::UntilClose,
+        }
+    }
+}
+
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    text(headers, "x-baseten-request-id").or_else(|| text(headers, "x-request-id"))
+}
+
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

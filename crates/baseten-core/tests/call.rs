@@ -1,0 +1,269 @@
+//! Whole lives of a `Call`, with a clock of numbers and no sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+use std::time::{Duration, SystemTime};
+
+use baseten_core::{
+    Answer, Budget, Call, CallOptions, Cause, Clock, Credential, Delivery, Endpoint, Error,
+    ErrorKind, Failure, Hosts, ModelId, Operation, Outcome, Response, RetryPolicy, Start, Step,
+    Stop, Target, Template, Timeouts,
+};
+use bytes::Bytes;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A call, its clock, and what the test says happens.
+struct Scenario {
+    call: Call,
+    now: Duration,
+}
+
+impl Scenario {
+    fn new(operation: &Operation, options: CallOptions, budget: &Budget) -> Self {
+        let target = Target::model(ModelId::new("abc").unwrap());
+        let endpoint = Endpoint::new(&Hosts::baseten(), &target, operation).unwrap();
+        let template = Template::new(endpoint, &Credential::none(), Answer::Json).unwrap();
+        let start = Start { wall: SystemTime::UNIX_EPOCH, seed: 1 };
+        let call = Call::new(&template.empty(), &options, budget, start);
+        Self { call, now: Duration::ZERO }
+    }
+
+    fn predict(retry: RetryPolicy) -> Self {
+        let options = CallOptions { retry, ..CallOptions::default() };
+        Self::new(&Operation::Predict, options, &Budget::new())
+    }
+
+    /// The next step must be the sending of this attempt.
+    fn sends(&mut self, number: u32) -> &mut Self {
+        match self.call.step(self.now) {
+            Step::Send(attempt) => assert_eq!(attempt.number, number),
+            other => panic!("attempt {number} expected, found {other:?}"),
+        }
+        self.now += ms(5);
+        self
+    }
+
+    /// The next step must be a wait within these bounds; it is waited for.
+    fn waits(&mut self, least: Duration, most: Duration) -> &mut Self {
+        match self.call.step(self.now) {
+            Step::Wait(pause) => {
+                assert!(least <= pause && pause <= most, "{pause:?}");
+                self.now += pause;
+            }
+            other => panic!("a wait expected, found {other:?}"),
+        }
+        self
+    }
+
+    fn breaks(&mut self, cause: Cause, sent: u64) -> &mut Self {
+        let failure = Failure { sent, ..Failure::before_sending(cause, None) };
+        self.call.on_failure(self.now, failure);
+        self
+    }
+
+    fn answers(&mut self, status: u16, headers: &[(&str, &str)], body: &str) -> &mut Self {
+        self.call.on_rejected(self.now, head(status, headers), Bytes::from(body.to_owned()));
+        self
+    }
+
+    fn fails(&mut self) -> Error {
+        match self.call.step(self.now) {
+            Step::Fail(error) => error,
+            other => panic!("an error expected, found {other:?}"),
+        }
+    }
+
+    fn succeeds(self) -> Response<()> {
+        self.call.accept(self.now, head(200, &[])).finish(self.now, ())
+    }
+}
+
+fn head(status: u16, headers: &[(&str, &str)]) -> http::response::Parts {
+    let mut response = http::Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response.body(()).unwrap().into_parts().0
+}
+
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(750));
+
+#[test]
+fn what_was_not_sent_is_sent_again() {
+    let mut s = Scenario::predict(RetryPolicy::default());
+    s.sends(1).breaks(Cause::Connect, 0).waits(BACK_OFF.0, BACK_OFF.1).sends(2);
+    let response = s.succeeds();
+    assert_eq!(response.meta.attempts(), 2);
+    let failed = &response.meta.failed_attempts()[0];
+    assert_eq!((failed.number, failed.delivery), (1, Delivery::NotSent));
+    assert_eq!(failed.outcome, Outcome::Failed(Cause::Connect));
+    assert!(response.meta.timings().waited >= BACK_OFF.0);
+}
+
+#[test]
+fn what_may_have_run_is_not_sent_again() {
+    let mut s = Scenario::predict(RetryPolicy::default());
+    let error = s.sends(1).breaks(Cause::Disconnected, 1).fails();
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+    assert_eq!((error.delivery(), error.stop()), (Delivery::MaybeRan, Stop::MayRunTwice));
+    assert_eq!(
+        error.to_string(),
+        "POST /environments/production/predict: the connection broke after 0 bytes of the answer; \
+         it may have run, so it was not sent again (RetryPolicy::may_run_twice would allow that)"
+    );
+}
+
+#[test]
+fn what_may_have_run_is_sent_again_where_that_is_allowed_or_harmless() {
+    let mut allowed = Scenario::predict(RetryPolicy::default().may_run_twice());
+    allowed.sends(1).breaks(Cause::Disconnected, 9).waits(BACK_OFF.0, BACK_OFF.1).sends(2);
+    let options = CallOptions::default();
+    let mut wake = Scenario::new(&Operation::Wake, options, &Budget::new());
+    wake.sends(1).answers(502, &[], "").waits(BACK_OFF.0, BACK_OFF.1).sends(2);
+}
+
+#[test]
+fn an_error_speaks_for_all_attempts() {
+    let mut s = Scenario::predict(RetryPolicy::default().may_run_twice());
+    s.sends(1).breaks(Cause::Disconnected, 9).waits(BACK_OFF.0, BACK_OFF.1);
+    s.sends(2).breaks(Cause::Connect, 0).waits(BACK_OFF.0, ms(20_000));
+    let error = s.sends(3).breaks(Cause::Connect, 0).fails();
+    assert_eq!(error.delivery(), Delivery::MaybeRan, "the first one may have run");
+    assert_eq!(error.attempts().len(), 3);
+    let text = error.to_string();
+    assert!(text.contains("an earlier attempt may have run; gave up after 3 attempts"), "{text}");
+}
+
+#[test]
+fn a_refusal_is_retried_at_the_servers_pace() {
+    let mut s = Scenario::predict(RetryPolicy::default());
+    s.sends(1).answers(429, &[("retry-after", "2")], "").waits(ms(2000), ms(2250)).sends(2);
+    s.answers(503, &[], r#"{"error": "draining"}"#).waits(BACK_OFF.0, ms(20_000)).sends(3);
+    let error = s.answers(529, &[("retry-after-ms", "1500")], "").fails();
+    assert_eq!((error.kind(), error.stop()), (ErrorKind::Status, Stop::Attempts));
+    assert_eq!(error.retry_after(), Some(ms(1500)));
+    assert_eq!(error.attempts().len(), 3);
+}
+
+#[test]
+fn a_pause_too_long_is_an_error_now_with_the_time_to_come_back() {
+    let mut s = Scenario::predict(RetryPolicy::default());
+    let error = s.sends(1).answers(429, &[("retry-after", "61")], "").fails();
+    assert_eq!((error.stop(), error.delivery()), (Stop::TooLong, Delivery::Refused));
+    let back = SystemTime::UNIX_EPOCH + ms(5) + Duration::from_secs(61);
+    assert_eq!(error.retry_at(), Some(back));
+    let text = error.to_string();
+    assert!(text.contains("429 Too Many Requests; it was refused before it ran"), "{text}");
+    assert!(text.ends_with("longer pause than allowed; come back in 61s"), "{text}");
+}
+
+#[test]
+fn a_pause_beyond_the_total_clock_is_an_error_now() {
+    let timeouts = Timeouts { total: Some(ms(1000)), ..Timeouts::default() };
+    let options = CallOptions { timeouts, ..CallOptions::default() };
+    let mut s = Scenario::new(&Operation::Predict, options, &Budget::new());
+    let error = s.sends(1).answers(429, &[("retry-after", "2")], "").fails();
+    assert_eq!(error.stop(), Stop::Deadline);
+}
+
+#[test]
+fn the_total_clock_stops_a_call_between_attempts() {
+    let timeouts = Timeouts { total: Some(ms(1000)), ..Timeouts::default() };
+    let options = CallOptions { timeouts, ..CallOptions::default() };
+    let mut s = Scenario::new(&Operation::Predict, options, &Budget::new());
+    s.sends(1).breaks(Cause::Connect, 0);
+    s.now = ms(1200); // the driver woke late
+    let error = s.fails();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.clock(), Some((Clock::Total, ms(1000))));
+    assert_eq!(error.delivery(), Delivery::NotSent);
+}
+
+#[test]
+fn the_models_own_word_is_final() {
+    let mut s = Scenario::predict(RetryPolicy::default().may_run_twice());
+    let own = [("x-baseten-error-source", "04"), ("x-baseten-request-id", "r1")];
+    let error = s.sends(1).answers(429, &own, r#"{"error": "slow down"}"#).fails();
+    assert_eq!((error.delivery(), error.stop()), (Delivery::Answered, Stop::Final));
+    assert_eq!(error.request_id(), Some("r1"));
+    assert_eq!(
+        error.to_string(),
+        "POST /environments/production/predict: 429 Too Many Requests: slow down"
+    );
+}
+
+#[test]
+fn a_dead_pooled_connection_costs_no_pause() {
+    let mut s = Scenario::predict(RetryPolicy::default());
+    s.sends(1);
+    let stale = Failure::before_sending(Cause::Disconnected, None);
+    s.call.on_failure(s.now, Failure { reused: true, ..stale });
+    s.sends(2);
+}
+
+#[test]
+fn the_budget_bounds_retries_of_all_calls() {
+    let budget = Budget::new();
+    let options = CallOptions::default();
+    let mut sent = 0;
+    for _ in 0..100 {
+        let mut s = Scenario::new(&Operation::Predict, options, &budget);
+        loop {
+            match s.call.step(s.now) {
+                Step::Send(_) => {
+                    sent += 1;
+                    s.breaks(Cause::Connect, 0);
+                }
+                Step::Wait(pause) => s.now += pause,
+                Step::Fail(error) => {
+                    assert!(matches!(error.stop(), Stop::Attempts | Stop::Budget));
+                    break;
+                }
+                _ => unreachable!(),
+            }
+        }
+    }
+    assert_eq!(sent, 100 + 10);
+}
+
+#[test]
+fn a_driver_that_drops_an_attempt_ends_the_call() {
+    let mut s = Scenario::predict(RetryPolicy::default().may_run_twice());
+    let error = s.sends(1).fails();
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Canceled, Delivery::MaybeRan));
+    assert_eq!(s.fails().kind(), ErrorKind::Request, "and stays over");
+}
+
+#[test]
+fn a_redirect_is_an_error_that_names_the_place_without_its_secrets() {
+    let mut s = Scenario::predict(RetryPolicy::default());
+    let location = [("location", "https://elsewhere.example.com/x?sig=s3cret")];
+    let error = s.sends(1).answers(307, &location, "").fails();
+    let text = error.to_string();
+    assert!(text.contains("307 Temporary Redirect to https://elsewhere.example.com/x;"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn an_answer_that_is_not_json_is_kept_whole_and_told_by_its_byte() {
+    //   body                 message
+    for (body, expect) in [
+        ("", "the answer is empty, not JSON"),
+        ("<html>", "not the JSON expected, at byte 0 of 6 (text/html)"),
+        ("{\"y\": NaN}", "at byte 6 of 10"),
+        ("{\n \"y\": NaN}", "at byte 8 of 12"),
+        ("{\"y\": \"\u{0}\"}", "at byte 7 of 10"),
+    ] {
+        let mut s = Scenario::predict(RetryPolicy::default());
+        s.sends(1);
+        let accepted = s.call.accept(s.now, head(200, &[("content-type", "text/html")]));
+        let response = accepted.finish(s.now, Bytes::from(body.to_owned()));
+        let error = response.json::<serde_json::Value>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert_eq!((error.body(), error.status().unwrap().as_u16()), (&Bytes::from(body), 200));
+        assert!(error.to_string().contains(expect), "{error}");
+    }
+}
