@@ -1,1 +1,36 @@
 //! An in-process stand-in for Baseten's inference API, with faults on purpose.
+//!
+//! Real sockets on loopback, a thread of its own, any number of them in one process. It shares no
+//! code with the clients it tests: routes, error texts and headers are its own literals, taken
+//! from Baseten's documentation and from recordings of its open-source server.
+//!
+//! - [`Emulator`] starts, stops, and says where it listens.
+//! - [`Route`] installs [`Answer`]s: whole, streamed, raw; standing, queued, or by closure.
+//! - [`Fault`] lets something go wrong at a byte of an answer, an upload or a connection.
+//! - [`Seen`] tells which requests arrived, what was sent, and when a peer left.
+//!
+//! Pipelined requests are answered, but positions of faults are not exact for them.
+
+mod answer;
+mod body;
+mod desk;
+mod emulator;
+mod fault;
+mod link;
+mod platform;
+mod route;
+mod script;
+mod seen;
+mod serial;
+mod server;
+mod service;
+mod truss;
+mod valve;
+mod wire;
+
+pub use answer::{Answer, Body, Chunk, Ending, Stream};
+pub use desk::Route;
+pub use emulator::{Builder, DUMMY_KEY, Emulator};
+pub use fault::{Action, At, Fault, Layer, Step, When};
+pub use route::{Kind, Operation, Stage, Target};
+pub use seen::{Arrival, Closer, Connection, Outcome, Seen, TimedOut};

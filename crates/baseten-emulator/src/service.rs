@@ -1,0 +1,318 @@
+//! From a request to its answer: record, check the key, find the route, read the body, answer.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::{Request, Response, Version};
+
+use crate::answer::{Answer, Body};
+use crate::body::Outgoing;
+use crate::desk::{Desk, Plan};
+use crate::fault::{Action, At, Fault};
+use crate::link::Link;
+use crate::route::{self, Kind, NoRoute, Operation, Target};
+use crate::script::Script;
+use crate::seen::{Arrival, Log};
+use crate::truss;
+use crate::valve::Kill;
+
+/// What all connections of an emulator share.
+pub(crate) struct Shared {
+    pub(crate) log: Arc<Log>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) script: Script,
+    pub(crate) keys: Vec<String>,
+    pub(crate) keep_body: usize,
+    pub(crate) max_body: u64,
+}
+
+/// The service of one connection.
+pub(crate) struct Service {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) link: Arc<Link>,
+}
+
+/// Answers are never errors: what cannot be sent becomes a 500.
+type Answered = Result<Response<Outgoing>, std::convert::Infallible>;
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Outgoing>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (shared, link) = (Arc::clone(&self.shared), Arc::clone(&self.link));
+        Box::pin(async move { Ok(answer(&shared, link, request).await) })
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    link: Arc<Link>,
+    request: Request<Incoming>,
+) -> Response<Outgoing> {
+    let (head, incoming) = request.into_parts();
+    let mut arrival = arrival(&link, &head);
+    let route = route::find(&arrival.method, arrival.host.as_deref(), &arrival.path);
+    if let Ok((target, operation)) = &route {
+        (arrival.target, arrival.operation) = (Some(target.clone()), Some(operation.clone()));
+    }
+    let refusal = check_key(&shared.keys, &arrival);
+    let index = shared.log.arrive(arrival);
+    link.begin(index);
+    let request_id = request_id(index);
+    let mut faults = shared.script.for_request(index);
+
+    let plan = plan(shared, refusal, &route, &faults);
+    let early = match &plan {
+        Some(Plan::Value(answer)) => answer.early,
+        _ => None,
+    };
+    let limits = Limits { early, max: shared.max_body, keep: shared.keep_body };
+    let upload = receive(&shared.log, &link, index, incoming, (&limits, &faults)).await;
+    shared.log.update(index, |arrival| arrival.request_id.clone_from(&request_id));
+
+    let answer = match (upload, plan, shared.log.arrival(index)) {
+        (Err(refusal), ..) => refusal,
+        (Ok(_), Some(Plan::Value(answer)), Some(arrival)) => truss::gather(*answer, &arrival),
+        (Ok(_), Some(Plan::Call(answering)), Some(arrival)) => {
+            truss::gather(answering(&arrival), &arrival)
+        }
+        (Ok(body), None, Some(arrival)) => own_answer(&route, &arrival, &body),
+        // Only finished requests are ever forgotten.
+        (_, _, None) => Answer::platform_error(500),
+    };
+    faults.extend(answer.faults.iter().cloned());
+    let response = render(answer, &faults, &request_id, &link).unwrap_or_else(|why| {
+        let text = format!("emulator: this answer needs Answer::raw: {why}");
+        let answer = Answer::platform_error(500);
+        let answer = Answer { body: Body::Whole(text.into()), ..answer };
+        // Nothing but literals in it.
+        render(answer, &[], &request_id, &link).unwrap_or_else(|_| unreachable!("literals"))
+    });
+    shared.log.update(index, |arrival| {
+        arrival.status = (response.version() == Version::HTTP_11).then(|| response.status().into());
+    });
+    response
+}
+
+/// What was sent, with the head's own bytes for the headers.
+fn arrival(link: &Link, head: &http::request::Parts) -> Arrival {
+    let path = head.uri.path_and_query().map_or_else(|| head.uri.path(), |path| path.as_str());
+    let sent = link.take_head();
+    let first = format!("{} {}", head.method, head.uri);
+    let headers = if sent.starts_with(first.as_bytes()) {
+        headers_as_sent(&sent)
+    } else {
+        // A pipelined request: its bytes came with those of the one before.
+        let headers = head.headers.iter();
+        headers.map(|(name, value)| (name.as_str().into(), copied(value.as_bytes()))).collect()
+    };
+    let host = head.headers.get("host").and_then(|host| host.to_str().ok());
+    Arrival {
+        index: 0,
+        connection: link.connection,
+        at: std::time::Duration::ZERO,
+        method: head.method.as_str().into(),
+        path: path.into(),
+        host: host.map(Into::into),
+        headers,
+        target: None,
+        operation: None,
+        body: Bytes::new(),
+        body_len: 0,
+        body_complete: false,
+        request_id: String::new(),
+        status: None,
+        sent: 0,
+        events: 0,
+        outcome: None,
+    }
+}
+
+fn headers_as_sent(head: &[u8]) -> Vec<(String, Bytes)> {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    let pairs = lines.filter_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = String::from_utf8_lossy(&line[..colon]).into_owned();
+        Some((name, copied(line[colon + 1..].trim_ascii())))
+    });
+    pairs.collect()
+}
+
+fn copied(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
+/// Both schemes, as written in the documentation; 401 without a key, 403 with a wrong one.
+fn check_key(keys: &[String], arrival: &Arrival) -> Option<Answer> {
+    let Some(value) = arrival.header("authorization") else {
+        return Some(Answer::platform_error(401));
+    };
+    let key = value.strip_prefix("Api-Key ").or_else(|| value.strip_prefix("Bearer "));
+    match key {
+        None => Some(Answer::platform_error(401)),
+        Some(key) if keys.iter().any(|known| known == key) => None,
+        Some(_) => Some(Answer::platform_error(403)),
+    }
+}
+
+/// The answer, as far as the head decides it; `None`: the emulator's own behaviour.
+fn plan(
+    shared: &Shared,
+    refusal: Option<Answer>,
+    route: &Result<(Target, Operation), NoRoute>,
+    faults: &[Fault],
+) -> Option<Plan> {
+    let replaced = faults.iter().find_map(|fault| match &fault.action {
+        Action::Answer(answer) => Some(Plan::Value(answer.clone())),
+        _ => None,
+    });
+    let refused = replaced.or_else(|| refusal.map(|answer| Plan::Value(Box::new(answer))));
+    refused.or_else(|| match route {
+        Ok((target, operation)) => shared.desk.take(target.kind, &target.id, &operation.route()),
+        Err(NoRoute::NotFound) => Some(Plan::Value(Box::new(Answer::platform_error(404)))),
+        Err(NoRoute::MethodNotAllowed) => Some(Plan::Value(Box::new(Answer::platform_error(405)))),
+    })
+}
+
+struct Limits {
+    early: Option<u64>,
+    max: u64,
+    keep: usize,
+}
+
+/// Reads the body as far as the answer wants it, and lets things go wrong on the way.
+async fn receive(
+    log: &Log,
+    link: &Link,
+    index: usize,
+    mut incoming: Incoming,
+    (limits, faults): (&Limits, &[Fault]),
+) -> Result<Bytes, Answer> {
+    let mut body = BytesMut::new();
+    let mut ahead: Vec<_> =
+        faults.iter().filter(|fault| matches!(fault.at, At::Upload(_))).collect();
+    if incoming.size_hint().exact().is_some_and(|length| length > limits.max) {
+        return Err(Answer::platform_error(413));
+    }
+    loop {
+        let length = body.len() as u64;
+        let due = |fault: &mut &Fault| matches!(fault.at, At::Upload(n) if n <= length);
+        for fault in ahead.extract_if(.., due) {
+            fail(link, fault).await;
+        }
+        if incoming.is_end_stream() {
+            break;
+        }
+        if limits.early.is_some_and(|early| early <= length) {
+            return Ok(body.freeze());
+        }
+        if length > limits.max {
+            return Err(Answer::platform_error(413));
+        }
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await;
+        match frame {
+            None => break,
+            // Cut short, or framed wrongly.
+            Some(Err(_)) => return Err(Answer::platform_error(400)),
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else { continue };
+                body.extend_from_slice(&data);
+                log.update(index, |arrival| arrival.body_len = body.len() as u64);
+            }
+        }
+    }
+    link.upload_ended();
+    let body = body.freeze();
+    log.update(index, |arrival| {
+        arrival.body = body.slice(..body.len().min(limits.keep));
+        arrival.body_complete = true;
+    });
+    Ok(body)
+}
+
+/// A fault during the upload.
+async fn fail(link: &Link, fault: &Fault) {
+    if !fault.wait.is_zero() {
+        tokio::time::sleep(fault.wait).await;
+    }
+    let kill = match fault.action {
+        Action::Reset => Kill::Reset,
+        Action::Cut => Kill::Cut,
+        Action::Close => Kill::Close,
+        Action::Stall => return pending().await,
+        _ => return,
+    };
+    link.kill(kill);
+    pending().await
+}
+
+/// What a model does that nobody has taught anything else.
+fn own_answer(
+    route: &Result<(Target, Operation), NoRoute>,
+    arrival: &Arrival,
+    body: &[u8],
+) -> Answer {
+    let Ok((target, operation)) = route else { return Answer::platform_error(404) };
+    match operation {
+        Operation::Predict | Operation::RunRemote => truss::echo(arrival, body, &target.id),
+        Operation::Sync(route) => truss::passed_through(arrival, body, route, &target.id),
+        Operation::Wake => Answer::status(202),
+        Operation::AsyncPredict
+        | Operation::AsyncRunRemote
+        | Operation::AsyncQueueStatus
+        | Operation::AsyncRequest(_) => {
+            debug_assert!(matches!(target.kind, Kind::Model | Kind::Chain));
+            Answer::platform_error(404)
+        }
+    }
+}
+
+/// Makes hyper's response of an answer and opens the valves.
+fn render(
+    answer: Answer,
+    faults: &[Fault],
+    request_id: &str,
+    link: &Arc<Link>,
+) -> Result<Response<Outgoing>, http::Error> {
+    let mut response = Response::builder().status(answer.status);
+    let raw = matches!(answer.body, Body::Raw(_));
+    if raw {
+        // Hyper's own head is dropped; as 1.0 it ends the body by closing, without framing.
+        response = response.version(Version::HTTP_10);
+    } else {
+        response = response.header("x-baseten-request-id", request_id);
+        for (name, value) in &answer.headers {
+            response = response.header(name, value);
+        }
+        for fault in faults {
+            if let Action::Header { name, value } = &fault.action {
+                response = response.header(name, value);
+            }
+        }
+    }
+    let body = match answer.body {
+        Body::Whole(body) => Outgoing::whole(Arc::clone(link), body),
+        Body::Stream(stream) | Body::Raw(stream) => Outgoing::stream(Arc::clone(link), stream),
+    };
+    let response = response.body(body)?;
+    link.open(raw, faults);
+    Ok(response)
+}
+
+/// 32 hex digits, the same in every run: a counter, scattered.
+fn request_id(index: usize) -> String {
+    let scatter = |seed: u64| {
+        let mut x = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        x ^ (x >> 31)
+    };
+    let index = index as u64;
+    format!("{:016x}{:016x}", scatter(2 * index), scatter(2 * index + 1))
+}

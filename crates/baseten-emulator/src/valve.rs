@@ -1,0 +1,281 @@
+//! Carries out faults on one stream of outgoing bytes: says how many may pass before something happens.
+//!
+//! It counts and decides; it never touches a socket. One valve stands before TLS, one behind it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::time::Sleep;
+
+use crate::fault::{Action, At, Fault};
+
+/// How a connection is ended on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kill {
+    Reset,
+    Cut,
+    Close,
+}
+
+/// What may happen next on the stream.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Pass {
+    /// Up to this many of the offered bytes may be written.
+    Bytes(usize),
+    /// This byte goes instead of the next offered one; then call [`Valve::flipped`].
+    Flipped(u8),
+    /// These go before the offered bytes; then call [`Valve::inserted`].
+    Inserted(Bytes),
+    /// The connection ends here.
+    Kill(Kill),
+    /// Nothing was offered and nothing is due.
+    Nothing,
+}
+
+/// The faults that lie ahead of one stream of bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Valve {
+    /// Bytes sent on the connection, and how many of them before the current answer.
+    total: u64,
+    base: u64,
+    head: HeadScan,
+    armed: Vec<Armed>,
+    /// The wait of the fault that is due.
+    wait: Option<Pin<Box<Sleep>>>,
+    insert: BytesMut,
+    pace: Option<Pace>,
+    pause: Option<Pin<Box<Sleep>>>,
+    /// The current answer may be sent (its faults count), and was sent.
+    open: bool,
+    done: bool,
+}
+
+#[derive(Debug)]
+struct Armed {
+    fault: Fault,
+    /// Planned for the connection: survives the requests on it.
+    lasting: bool,
+}
+
+#[derive(Debug)]
+struct Pace {
+    bytes: usize,
+    every: Duration,
+    lasting: bool,
+}
+
+impl Valve {
+    /// For a whole connection.
+    pub(crate) fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+        let armed = faults.into_iter().map(|fault| Armed { fault, lasting: true }).collect();
+        Self { armed, ..Self::default() }
+    }
+
+    /// A request has arrived: what was left of the last one is dropped.
+    pub(crate) fn begin(&mut self) {
+        self.armed.retain(|armed| armed.lasting);
+        self.pace.take_if(|pace| !pace.lasting);
+        self.base = self.total;
+        self.head = HeadScan::default();
+        (self.wait, self.pause, self.open, self.done) = (None, None, false, false);
+    }
+
+    /// Its answer is ready; these faults are its own.
+    pub(crate) fn open(&mut self, faults: impl IntoIterator<Item = Fault>) {
+        self.open = true;
+        self.armed.extend(faults.into_iter().map(|fault| Armed { fault, lasting: false }));
+    }
+
+    /// Its answer was sent completely.
+    pub(crate) fn end(&mut self) {
+        self.done = true;
+    }
+
+    /// Bytes sent since the request arrived.
+    pub(crate) fn sent(&self) -> u64 {
+        self.total - self.base
+    }
+
+    /// What may be done, given that `next` stands ready to be written.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, next: &[u8]) -> Poll<Pass> {
+        if self.armed.is_empty() && self.insert.is_empty() && self.pace.is_none() {
+            return Poll::Ready(self.up_to(next.len()));
+        }
+        if !elapsed(&mut self.pause, cx) {
+            return Poll::Pending;
+        }
+        if self.armed.iter().any(|armed| matches!(armed.fault.at, At::Body(_))) {
+            let skip = usize::try_from(self.head.scanned.saturating_sub(self.sent()));
+            let coming = if self.insert.is_empty() { next } else { &self.insert };
+            self.head.scan(coming.get(skip.unwrap_or(0)..).unwrap_or_default());
+        }
+        while let Some(due) = self.armed.iter().position(|armed| self.is_due(armed)) {
+            if !self.waited(due, cx) {
+                return Poll::Pending;
+            }
+            match &self.armed[due].fault.action {
+                Action::Reset => return Poll::Ready(Pass::Kill(Kill::Reset)),
+                Action::Cut => return Poll::Ready(Pass::Kill(Kill::Cut)),
+                Action::Close => return Poll::Ready(Pass::Kill(Kill::Close)),
+                Action::Stall => return Poll::Pending,
+                Action::Send(bytes) => self.insert.extend_from_slice(bytes),
+                Action::Slow { bytes, every } => {
+                    let (bytes, lasting) = ((*bytes).max(1), self.armed[due].lasting);
+                    self.pace = Some(Pace { bytes, every: *every, lasting });
+                }
+                Action::Garble(mask) => {
+                    let coming = if self.insert.is_empty() { next } else { &self.insert };
+                    return Poll::Ready(match coming.first() {
+                        Some(byte) => Pass::Flipped(byte ^ mask),
+                        None => Pass::Nothing,
+                    });
+                }
+                Action::Delay | Action::Header { .. } | Action::Answer(_) => {}
+            }
+            self.disarm(due);
+        }
+        if self.insert.is_empty() {
+            return Poll::Ready(self.up_to(next.len()));
+        }
+        match self.up_to(self.insert.len()) {
+            Pass::Bytes(n) => {
+                Poll::Ready(Pass::Inserted(Bytes::copy_from_slice(&self.insert[..n])))
+            }
+            other => Poll::Ready(other),
+        }
+    }
+
+    /// This many bytes were written.
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.total += bytes as u64;
+        if let Some(Pace { every, .. }) = self.pace
+            && !every.is_zero()
+        {
+            self.pause = Some(Box::pin(tokio::time::sleep(every)));
+        }
+    }
+
+    /// This many of the inserted bytes were written.
+    pub(crate) fn inserted(&mut self, bytes: usize) {
+        self.insert.advance(bytes);
+        self.wrote(bytes);
+    }
+
+    /// The flipped byte was written. Returns whether it stood for an inserted one.
+    pub(crate) fn flipped(&mut self) -> bool {
+        let due = self.armed.iter().position(|armed| self.is_due(armed));
+        if let Some(due) = due {
+            self.disarm(due);
+        }
+        let was_inserted = !self.insert.is_empty();
+        if was_inserted {
+            self.insert.advance(1);
+        }
+        self.wrote(1);
+        was_inserted
+    }
+
+    /// How many of `offered` bytes may go before the next fault or pause.
+    fn up_to(&self, offered: usize) -> Pass {
+        if offered == 0 {
+            return Pass::Nothing;
+        }
+        let pace = self.pace.as_ref().map_or(usize::MAX, |pace| pace.bytes);
+        let ahead = self.armed.iter().filter_map(|armed| self.position(armed)).min();
+        let ahead = ahead.map_or(usize::MAX, |at| {
+            usize::try_from(at.saturating_sub(self.total)).unwrap_or(usize::MAX)
+        });
+        // A fault that is reached but not active (its answer is not ready) limits nothing.
+        let ahead = if ahead == 0 { usize::MAX } else { ahead };
+        Pass::Bytes(offered.min(pace).min(ahead))
+    }
+
+    /// Where on the connection's stream a fault lies, if that is known yet.
+    fn position(&self, armed: &Armed) -> Option<u64> {
+        match armed.fault.at {
+            At::Byte(n) if armed.lasting => Some(n),
+            At::Byte(n) => self.base.checked_add(n),
+            At::Body(n) => (self.base + self.head.body_at?).checked_add(n),
+            At::End | At::Upload(_) => None,
+        }
+    }
+
+    fn is_due(&self, armed: &Armed) -> bool {
+        match armed.fault.at {
+            At::End => self.done,
+            _ => {
+                (self.open || armed.lasting)
+                    && self.position(armed).is_some_and(|at| at <= self.total)
+            }
+        }
+    }
+
+    fn waited(&mut self, due: usize, cx: &mut Context<'_>) -> bool {
+        let wait = self.armed[due].fault.wait;
+        if self.wait.is_none() && !wait.is_zero() {
+            self.wait = Some(Box::pin(tokio::time::sleep(wait)));
+            self.armed[due].fault.wait = Duration::ZERO;
+        }
+        elapsed(&mut self.wait, cx)
+    }
+
+    fn disarm(&mut self, index: usize) {
+        self.armed.remove(index);
+    }
+}
+
+/// Whether there is no timer left to wait for.
+fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> bool {
+    if let Some(sleep) = timer {
+        if sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        *timer = None;
+    }
+    true
+}
+
+/// Finds the end of the head in an answer's bytes; heads of 1xx answers are passed over.
+#[derive(Debug, Default)]
+struct HeadScan {
+    /// Bytes of the answer that were looked at.
+    scanned: u64,
+    /// Where the body begins.
+    body_at: Option<u64>,
+    /// Bytes since this head began, and the tenth of them: the first digit of its status.
+    length: usize,
+    status: u8,
+    /// How much of CR LF CR LF the last bytes are.
+    matched: usize,
+}
+
+impl HeadScan {
+    fn scan(&mut self, bytes: &[u8]) {
+        const END: &[u8; 4] = b"\r\n\r\n";
+        for &byte in bytes {
+            if self.body_at.is_some() {
+                return;
+            }
+            self.scanned += 1;
+            self.length += 1;
+            if self.length == 10 {
+                self.status = byte;
+            }
+            self.matched = match (byte == END[self.matched], byte) {
+                (true, _) => self.matched + 1,
+                (false, b'\r') => 1,
+                (false, _) => 0,
+            };
+            if self.matched == END.len() {
+                if self.status == b'1' {
+                    (self.length, self.status, self.matched) = (0, 0, 0);
+                } else {
+                    self.body_at = Some(self.scanned);
+                }
+            }
+        }
+    }
+}
