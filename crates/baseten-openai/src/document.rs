@@ -1,0 +1,147 @@
+//! JSON of a chat model, told apart from the errors that come in its place with status 200.
+
+use baseten_core::ApiError;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    ChatChunk, ChatResponse, Choice, ChunkChoice, DecodeError, Delta, Extra, FunctionDelta,
+    StreamErrorKind, ToolCallDelta,
+};
+
+/// JSON that an error may stand in for.
+pub(crate) trait Document: DeserializeOwned {
+    fn object(&self) -> &str;
+    fn extra(&self) -> &Extra;
+    /// It holds what it is there for, so it can only be an error if it says so itself.
+    fn has_content(&self) -> bool;
+}
+
+impl Document for ChatChunk {
+    fn object(&self) -> &str {
+        &self.object
+    }
+
+    fn extra(&self) -> &Extra {
+        &self.extra
+    }
+
+    fn has_content(&self) -> bool {
+        !self.choices.is_empty()
+    }
+}
+
+impl Document for ChatResponse {
+    fn object(&self) -> &str {
+        &self.object
+    }
+
+    fn extra(&self) -> &Extra {
+        &self.extra
+    }
+
+    fn has_content(&self) -> bool {
+        !self.choices.is_empty()
+    }
+}
+
+/// Reads JSON as `T`, unless it is one of the shapes of an error:
+///
+/// - `{"error": …}` with anything but `null` and empty text, whatever stands beside it;
+/// - `{"object": "error", …}` of vLLM;
+/// - without content: `{"type": "error", …}`, `{"detail": …}` of FastAPI, and `{"message": …}` with a
+///   `code` or `type`.
+pub(crate) fn read<T: Document>(what: &'static str, body: &[u8]) -> Result<T, StreamErrorKind> {
+    let Ok(text) = str::from_utf8(body) else {
+        let error = DecodeError::of_shape(what, body, "is not UTF-8");
+        return Err(StreamErrorKind::Undecodable(error));
+    };
+    match serde_json::from_str::<T>(text) {
+        Ok(document) if !is_error(&document) => Ok(document),
+        Ok(_) => Err(StreamErrorKind::Failed(ApiError::parse(body))),
+        Err(source) => Err(match serde_json::from_str::<Value>(text) {
+            Ok(value) if value.get("error").is_some_and(says_something) => {
+                StreamErrorKind::Failed(ApiError::from_value(value))
+            }
+            _ => StreamErrorKind::Undecodable(DecodeError::of_json(what, text, source)),
+        }),
+    }
+}
+
+fn is_error<T: Document>(document: &T) -> bool {
+    let extra = document.extra();
+    let has = |name: &str| extra.get(name).is_some_and(says_something);
+    if has("error") || document.object() == "error" {
+        return true;
+    }
+    let of_type = extra.get("type").and_then(Value::as_str);
+    !document.has_content()
+        && (of_type == Some("error")
+            || has("detail")
+            || has("message") && (has("code") || has("type")))
+}
+
+fn says_something(value: &Value) -> bool {
+    !value.is_null() && value.as_str() != Some("")
+}
+
+/// Reads a whole answer. Where a choice has a `delta` and no `message`, as one schema of Baseten's
+/// has it, the `delta` is the message.
+pub(crate) fn chat(body: &[u8]) -> Result<ChatResponse, StreamErrorKind> {
+    let mut response: ChatResponse = read("the answer", body)?;
+    for choice in response.choices.iter_mut().filter(|choice| choice.message == <_>::default()) {
+        let delta = choice.extra.get("delta").cloned();
+        if let Some(message) = delta.and_then(|delta| serde_json::from_value(delta).ok()) {
+            choice.message = message;
+            choice.extra.remove("delta");
+        }
+    }
+    Ok(response)
+}
+
+/// A whole answer as the only chunk of a stream.
+pub(crate) fn as_chunk(response: &ChatResponse) -> ChatChunk {
+    ChatChunk {
+        id: response.id.clone(),
+        object: response.object.clone(),
+        created: response.created,
+        model: response.model.clone(),
+        choices: response.choices.iter().map(as_chunk_choice).collect(),
+        usage: response.usage.clone(),
+        system_fingerprint: response.system_fingerprint.clone(),
+        service_tier: response.service_tier.clone(),
+        extra: response.extra.clone(),
+    }
+}
+
+fn as_chunk_choice(choice: &Choice) -> ChunkChoice {
+    let message = &choice.message;
+    let calls = message.tool_calls.iter().zip(0..).map(|(call, index)| ToolCallDelta {
+        index: Some(index),
+        id: Some(call.id.clone()),
+        kind: Some(call.kind.clone()),
+        function: FunctionDelta {
+            name: Some(call.function.name.clone()),
+            arguments: call.function.arguments.clone(),
+            extra: call.function.extra.clone(),
+        },
+        extra: call.extra.clone(),
+    });
+    let delta = Delta {
+        role: Some(message.role.clone()),
+        content: message.content.as_ref().map(|content| content.text().into_owned()),
+        reasoning_content: message.reasoning_content.clone(),
+        reasoning: message.reasoning.clone(),
+        refusal: message.refusal.clone(),
+        tool_calls: calls.collect(),
+        extra: message.extra.clone(),
+    };
+    ChunkChoice {
+        index: choice.index,
+        delta,
+        finish_reason: choice.finish_reason.clone(),
+        stop_reason: choice.stop_reason.clone(),
+        logprobs: choice.logprobs.clone(),
+        extra: choice.extra.clone(),
+    }
+}
