@@ -1,1 +1,39 @@
-//! Blocking client for models deployed on Baseten: no runtime, no helper thread.
+//! Blocking client for models deployed on [Baseten](https://www.baseten.co).
+//!
+//! ```no_run
+//! # fn main() -> Result<(), baseten_blocking::Error> {
+//! let client = baseten_blocking::Client::from_env()?; // BASETEN_API_KEY
+//! let model = client.model("abcd1234")?;
+//! let answer = model.predict::<_, String>("What is a transport?")?;
+//! println!("{} ({:?})", answer.value, answer.meta.request_id());
+//! # Ok(()) }
+//! ```
+//!
+//! It runs on the caller's thread: no runtime, no helper thread. So it works in `main`, inside an
+//! async task (which it blocks), in `spawn_blocking` and in `Drop`. Errors say what the server may
+//! have done; what may have run is not sent twice unless you allow it
+//! ([`RetryPolicy::may_run_twice`]). The same names, as `async fn`, are in the crate `baseten`.
+//!
+//! Types of requests and errors come from [`baseten_core`], which has no I/O; bytes move in
+//! `baseten-transport`. This crate only gives them names.
+
+mod builder;
+mod client;
+mod model;
+mod sync;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use model::Model;
+pub use sync::SyncRequest;
+
+pub use baseten_core::{
+    ApiError, CallOptions, Cause, Clock, Credential, Delivery, Error, ErrorKind, Framing, Hosts,
+    Limits, Meta, Outcome, Response, RetryPolicy, Scheme, Stop, Timeouts, Timings, Tried,
+};
+pub use baseten_transport::Pool;
+#[cfg(feature = "tls")]
+pub use baseten_transport::Tls;
+pub use baseten_transport::blocking::Body as ByteStream;
+pub use bytes::Bytes;
+pub use http::Method;

@@ -31,7 +31,6 @@ pub struct Start {
 
 /// What a driver has to do next.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Step {
     /// Send the request and report how it went.
     Send(Attempt),

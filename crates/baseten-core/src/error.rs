@@ -203,6 +203,13 @@ impl Error {
         self.0.call.as_ref().map(|call| call.endpoint().path())
     }
 
+    /// The error with what came of the answer's body.
+    #[must_use]
+    pub fn with_body(mut self, body: Bytes) -> Self {
+        self.0.body = body;
+        self
+    }
+
     /// A request that could not be built, told by `message`.
     #[must_use]
     pub fn request(message: impl Into<String>) -> Self {

@@ -8,6 +8,7 @@
 //! The way of a call: [`Target`] + [`Operation`] + [`Hosts`] → [`Endpoint`]; with a [`Credential`] →
 //! [`Template`]; with a body → [`Request`]; a [`Call`] says when to send it and what came of it.
 
+mod access;
 mod api_error;
 mod budget;
 mod call;
@@ -26,6 +27,7 @@ mod route;
 pub mod sse;
 mod target;
 
+pub use access::Access;
 pub use api_error::ApiError;
 pub use budget::Budget;
 pub use call::{Accepted, Attempt, Call, Outcome, Start, Step, Tried};
@@ -37,7 +39,7 @@ pub use failure::{Cause, Clock, Failure, Source};
 pub use hosts::{Hosts, InvalidUrl, Origin};
 pub use id::{AsyncRequestId, ChainId, DeploymentId, EnvironmentName, InvalidId, ModelId};
 pub use options::{CallOptions, Clocks, Limits, RetryPolicy, Timeouts};
-pub use request::{Answer, Request, Template};
+pub use request::{Answer, Request, RequestBuilder, Template};
 pub use response::{Framing, Meta, Response, Timings};
 pub use route::{InvalidRoute, Route};
 pub use target::{Stage, Subject, Target};

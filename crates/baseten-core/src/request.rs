@@ -32,6 +32,16 @@ pub enum Answer {
     Stream,
 }
 
+impl Answer {
+    fn accept(self) -> HeaderValue {
+        if self == Self::Json { JSON } else { ANY }
+    }
+
+    fn is_whole(self) -> bool {
+        self != Self::Stream
+    }
+}
+
 /// The part of a request that is the same for every call to one endpoint.
 ///
 /// ```
@@ -77,9 +87,8 @@ impl Template {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
         headers.insert(header::USER_AGENT, USER_AGENT);
-        headers.insert(header::ACCEPT, if answer == Answer::Json { JSON } else { ANY });
-        let whole = answer != Answer::Stream;
-        Ok(Self { endpoint: Arc::new(endpoint), headers, whole })
+        headers.insert(header::ACCEPT, answer.accept());
+        Ok(Self { endpoint: Arc::new(endpoint), headers, whole: answer.is_whole() })
     }
 
     /// Adds or replaces a header of every request.
@@ -108,13 +117,8 @@ impl Template {
     /// # Errors
     /// [`crate::ErrorKind::Request`] if `input` does not serialize; nothing is sent then.
     pub fn json<T: Serialize + ?Sized>(&self, input: &T) -> Result<Request, Error> {
-        let mut body = Vec::with_capacity(256);
-        serde_json::to_writer(&mut body, input).map_err(|error| {
-            Error::request("the input does not serialize to JSON")
-                .because(error)
-                .at(&Label::of(&self.endpoint))
-        })?;
-        Ok(self.with_body(JSON, body.into()))
+        let (content_type, body) = self.encode(input)?;
+        Ok(self.with_body(content_type, body))
     }
 
     /// A request with a body of any kind.
@@ -122,10 +126,7 @@ impl Template {
     /// # Errors
     /// [`crate::ErrorKind::Request`] if the content type cannot stand in a header.
     pub fn bytes(&self, content_type: &str, body: impl Into<Bytes>) -> Result<Request, Error> {
-        let content_type = HeaderValue::from_str(content_type).map_err(|_| {
-            Error::request("the content type has a control byte or is not ASCII")
-                .at(&Label::of(&self.endpoint))
-        })?;
+        let content_type = self.content_type(content_type)?;
         Ok(self.with_body(content_type, body.into()))
     }
 
@@ -136,10 +137,35 @@ impl Template {
         Request { endpoint, headers, body: Bytes::new(), whole: self.whole }
     }
 
+    /// The same, with the answer taken in another way; the `accept` header becomes that way's.
+    #[must_use]
+    pub fn answering(mut self, answer: Answer) -> Self {
+        self.headers.insert(header::ACCEPT, answer.accept());
+        self.whole = answer.is_whole();
+        self
+    }
+
     /// Where it goes.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    fn encode<T: Serialize + ?Sized>(&self, input: &T) -> Result<(HeaderValue, Bytes), Error> {
+        let mut body = Vec::with_capacity(256);
+        match serde_json::to_writer(&mut body, input) {
+            Ok(()) => Ok((JSON, body.into())),
+            Err(error) => Err(Error::request("the input does not serialize to JSON")
+                .because(error)
+                .at(&Label::of(&self.endpoint))),
+        }
+    }
+
+    fn content_type(&self, content_type: &str) -> Result<HeaderValue, Error> {
+        HeaderValue::from_str(content_type).map_err(|_| {
+            Error::request("the content type has a control byte or is not ASCII")
+                .at(&Label::of(&self.endpoint))
+        })
     }
 
     fn with_body(&self, content_type: HeaderValue, body: Bytes) -> Request {
@@ -202,6 +228,62 @@ impl Request {
 
     pub(crate) fn label(&self) -> Label {
         Label::of(&self.endpoint)
+    }
+}
+
+/// A request put together step by step. The first fault is kept and told by [`RequestBuilder::build`].
+#[derive(Debug)]
+pub struct RequestBuilder {
+    template: Result<Template, Error>,
+    body: Option<(HeaderValue, Bytes)>,
+}
+
+impl RequestBuilder {
+    pub(crate) fn new(template: Result<Template, Error>) -> Self {
+        Self { template, body: None }
+    }
+
+    /// Adds or replaces a header; see [`Template::header`].
+    #[must_use]
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self { template: self.template.and_then(|template| template.header(name, value)), ..self }
+    }
+
+    /// A JSON body.
+    #[must_use]
+    pub fn json<T: Serialize + ?Sized>(self, input: &T) -> Self {
+        self.with_body(|template| template.encode(input))
+    }
+
+    /// A body of any kind.
+    #[must_use]
+    pub fn bytes(self, content_type: &str, body: impl Into<Bytes>) -> Self {
+        self.with_body(|template| Ok((template.content_type(content_type)?, body.into())))
+    }
+
+    /// The request. `answer` decides only whether the answer is streamed: the `accept` header is
+    /// the one that was given, or `*/*`.
+    ///
+    /// # Errors
+    /// The first fault of route, headers or body; nothing was sent.
+    pub fn build(self, answer: Answer) -> Result<Request, Error> {
+        let template = Template { whole: answer.is_whole(), ..self.template? };
+        Ok(match self.body {
+            Some((content_type, body)) => template.with_body(content_type, body),
+            None => template.empty(),
+        })
+    }
+
+    fn with_body(
+        mut self,
+        make: impl FnOnce(&Template) -> Result<(HeaderValue, Bytes), Error>,
+    ) -> Self {
+        match self.template.as_ref().map(make) {
+            Ok(Ok(body)) => self.body = Some(body),
+            Ok(Err(error)) => self.template = Err(error),
+            Err(_) => {}
+        }
+        self
     }
 }
 

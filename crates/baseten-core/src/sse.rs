@@ -179,16 +179,22 @@ impl Decoder {
     fn take_field(&mut self, mut line: Bytes) {
         let size = line.len();
         let colon = if line.starts_with(b"data:") { Some(4) } else { memchr(b':', &line) };
-        let name = line.split_to(colon.unwrap_or(size));
-        if !line.is_empty() {
-            line.advance(if line.get(1) == Some(&b' ') { 2 } else { 1 });
-        }
-        match &name[..] {
-            b"data" => self.pending.data.push(line),
-            b"event" => self.pending.name = line,
-            b"id" if memchr(0, &line).is_none() => self.id = Bytes::copy_from_slice(&line),
-            b"retry" => self.retry = milliseconds(&line).or(self.retry),
+        let colon = colon.unwrap_or(size);
+        let field = match &line[..colon] {
+            b"data" => Field::Data,
+            b"event" => Field::Name,
+            b"id" => Field::Id,
+            b"retry" => Field::Retry,
             _ => return, // a comment, or a field the standard does not know
+        };
+        let space = usize::from(line.get(colon + 1) == Some(&b' '));
+        line.advance(size.min(colon + 1 + space));
+        match field {
+            Field::Data => self.pending.data.push(line),
+            Field::Name => self.pending.name = line,
+            Field::Id if memchr(0, &line).is_some() => return,
+            Field::Id => self.id = Bytes::copy_from_slice(&line),
+            Field::Retry => self.retry = milliseconds(&line).or(self.retry),
         }
         self.pending.size += size;
     }
@@ -210,6 +216,14 @@ impl Default for Decoder {
     fn default() -> Self {
         Self::new(DEFAULT_EVENT_LIMIT)
     }
+}
+
+/// A field that means something.
+enum Field {
+    Data,
+    Name,
+    Id,
+    Retry,
 }
 
 /// The event being read.

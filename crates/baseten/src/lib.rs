@@ -1,1 +1,39 @@
-//! Async client for models deployed on Baseten.
+//! Async client for models deployed on [Baseten](https://www.baseten.co).
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), baseten::Error> {
+//! let client = baseten::Client::from_env()?; // BASETEN_API_KEY
+//! let model = client.model("abcd1234")?;
+//! let answer = model.predict::<_, String>("What is a transport?").await?;
+//! println!("{} ({:?})", answer.value, answer.meta.request_id());
+//! # Ok(()) }
+//! ```
+//!
+//! It runs inside a tokio runtime and spawns nothing: dropping a future or a stream closes its
+//! connection at once. Errors say what the server may have done; what may have run is not sent twice
+//! unless you allow it ([`RetryPolicy::may_run_twice`]). The same names, without `async`, are in the
+//! crate `baseten-blocking`.
+//!
+//! Types of requests and errors come from [`baseten_core`], which has no I/O; bytes move in
+//! `baseten-transport`. This crate only gives them names.
+
+mod builder;
+mod client;
+mod model;
+mod sync;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use model::Model;
+pub use sync::SyncRequest;
+
+pub use baseten_core::{
+    ApiError, CallOptions, Cause, Clock, Credential, Delivery, Error, ErrorKind, Framing, Hosts,
+    Limits, Meta, Outcome, Response, RetryPolicy, Scheme, Stop, Timeouts, Timings, Tried,
+};
+pub use baseten_transport::Pool;
+#[cfg(feature = "tls")]
+pub use baseten_transport::Tls;
+pub use baseten_transport::nonblocking::Body as ByteStream;
+pub use bytes::Bytes;
+pub use http::Method;

@@ -1,0 +1,146 @@
+//! Settings of a client. The only place that reads the environment.
+
+use std::env;
+
+use baseten_core::{Access, CallOptions, Credential, Error, Hosts};
+use baseten_transport::blocking::Transport;
+use baseten_transport::{Options, Pool};
+
+use crate::client::Client;
+
+/// Settings of a [`Client`]. Only a credential is required.
+///
+/// ```
+/// let client = baseten_blocking::Client::builder()
+///     .api_key("abcd1234.secret")
+///     .base_url("http://127.0.0.1:8080/model/abcd1234")
+///     .build()?;
+/// # Ok::<(), baseten_blocking::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ClientBuilder {
+    credential: Option<Credential>,
+    hosts: Hosts,
+    options: CallOptions,
+    transport: Options,
+    /// The first setting that could not be read.
+    fault: Option<Error>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            credential: None,
+            hosts: Hosts::baseten(),
+            options: CallOptions::default(),
+            transport: Options::default(),
+            fault: None,
+        }
+    }
+
+    /// What the environment says: `BASETEN_API_KEY` (required), `BASETEN_BASE_URL` in place of
+    /// Baseten's hosts, and `SSL_CERT_FILE` and `SSL_CERT_DIR` with more roots to trust.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] naming the variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, Error> {
+        let read = |name: &'static str| match env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(env::VarError::NotPresent) => Ok(None),
+            Err(env::VarError::NotUnicode(_)) => {
+                Err(Error::request(format!("{name} is not UTF-8")))
+            }
+        };
+        let mut builder = Self::new();
+        match read("BASETEN_API_KEY")? {
+            Some(key) => builder = builder.api_key(key),
+            None => return Err(Error::request("BASETEN_API_KEY is not set")),
+        }
+        if let Some(url) = read("BASETEN_BASE_URL")? {
+            builder = builder.base_url(url);
+        }
+        #[cfg(feature = "tls")]
+        {
+            let (file, dir) = (env::var_os("SSL_CERT_FILE"), env::var_os("SSL_CERT_DIR"));
+            let tls = builder.transport.tls.with_root_files(file.as_deref(), dir.as_deref())?;
+            builder = builder.tls(tls);
+        }
+        Ok(builder)
+    }
+
+    /// An API key. White space around it is trimmed.
+    #[must_use]
+    pub fn api_key(self, key: impl AsRef<str>) -> Self {
+        let credential = Credential::api_key(key.as_ref());
+        self.set(credential, |builder, credential| builder.credential = Some(credential))
+    }
+
+    /// A credential of any kind: a token, a key with a fixed scheme, or none.
+    #[must_use]
+    pub fn credential(self, credential: Credential) -> Self {
+        Self { credential: Some(credential), ..self }
+    }
+
+    /// One URL in place of Baseten's hosts; see [`Hosts::base_url`].
+    #[must_use]
+    pub fn base_url(self, url: impl AsRef<str>) -> Self {
+        let hosts = Hosts::base_url(url.as_ref());
+        self.set(hosts, |builder, hosts| builder.hosts = hosts)
+    }
+
+    /// Other hosts: another root, or a `Host` header of its own.
+    #[must_use]
+    pub fn hosts(self, hosts: Hosts) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// Clocks, retries and limits of every call that has none of its own.
+    #[must_use]
+    pub fn options(self, options: CallOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// How connections are kept.
+    #[must_use]
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.transport.pool = pool;
+        self
+    }
+
+    /// Whom to trust, and how to encrypt.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: baseten_transport::Tls) -> Self {
+        self.transport.tls = tls;
+        self
+    }
+
+    /// The client. It opens nothing yet.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] with the first setting that could not be read, or that
+    /// there is no credential.
+    pub fn build(self) -> Result<Client, Error> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let missing = "no API key was given; `Credential::none()` calls without one";
+        let credential = self.credential.ok_or_else(|| Error::request(missing))?;
+        let access = Access::new(self.hosts, credential);
+        Ok(Client::new(access, Transport::new(self.transport), self.options))
+    }
+
+    fn set<T, E: Into<Error>>(
+        mut self,
+        parsed: Result<T, E>,
+        set: impl FnOnce(&mut Self, T),
+    ) -> Self {
+        match parsed {
+            Ok(value) => set(&mut self, value),
+            Err(error) => {
+                self.fault.get_or_insert_with(|| error.into());
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,55 @@
+//! The client: a transport, and the key and hosts it may use.
+
+use std::sync::Arc;
+
+use baseten_core::{Access, CallOptions, Error, ModelId, Target};
+use baseten_transport::blocking::Transport;
+
+use crate::builder::ClientBuilder;
+use crate::model::Model;
+
+/// Calls models. Cheap to clone; clones share connections and the retry budget.
+///
+/// ```no_run
+/// # fn example() -> Result<(), baseten_blocking::Error> {
+/// let client = baseten_blocking::Client::from_env()?;
+/// let staging = client.model("abcd1234")?.environment("staging")?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) access: Access,
+    pub(crate) transport: Transport,
+    pub(crate) options: CallOptions,
+}
+
+impl Client {
+    /// A client as the environment describes it; see [`ClientBuilder::from_env`].
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] naming the variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env()?.build()
+    }
+
+    /// A client with settings of your own.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// A model's production deployment.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the id cannot be part of a host name.
+    pub fn model(&self, id: impl AsRef<str>) -> Result<Model, Error> {
+        Model::new(self.0.clone(), Target::model(ModelId::new(id)?), self.0.options)
+    }
+
+    pub(crate) fn new(access: Access, transport: Transport, options: CallOptions) -> Self {
+        Self(Arc::new(Shared { access, transport, options }))
+    }
+}

@@ -1,0 +1,59 @@
+//! What a client holds: the hosts it calls and the key it shows them.
+
+use http::Method;
+
+use crate::credential::Credential;
+use crate::endpoint::{Endpoint, Operation};
+use crate::error::Error;
+use crate::hosts::Hosts;
+use crate::request::{Answer, RequestBuilder, Template};
+use crate::route::Route;
+use crate::target::Target;
+
+/// Hosts and the credential that was given for them: what turns a target into requests.
+///
+/// ```
+/// use baseten_core::{Access, Answer, Credential, Hosts, ModelId, Operation, Target};
+/// let access = Access::new(Hosts::baseten(), Credential::api_key("k.s3cret")?);
+/// let target = Target::model(ModelId::new("abcd1234")?);
+/// let predict = access.template(&target, &Operation::Predict, Answer::Json)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Access {
+    hosts: Hosts,
+    credential: Credential,
+}
+
+impl Access {
+    /// A credential goes to these hosts and nowhere else.
+    #[must_use]
+    pub fn new(hosts: Hosts, credential: Credential) -> Self {
+        Self { hosts, credential }
+    }
+
+    /// All of a request but its body.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if the target has no such operation, or the key would travel in
+    /// the clear.
+    pub fn template(
+        &self,
+        target: &Target,
+        operation: &Operation,
+        answer: Answer,
+    ) -> Result<Template, Error> {
+        let endpoint = Endpoint::new(&self.hosts, target, operation)?;
+        Template::new(endpoint, &self.credential, answer)
+    }
+
+    /// A request to a route of the container's own server. What is wrong with it is told when it is
+    /// built.
+    #[must_use]
+    pub fn sync(&self, target: &Target, method: Method, route: &str) -> RequestBuilder {
+        let template = Route::new(route).map_err(Error::from).and_then(|route| {
+            self.template(target, &Operation::Sync(method, route), Answer::Bytes)
+        });
+        RequestBuilder::new(template)
+    }
+}

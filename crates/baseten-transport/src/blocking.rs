@@ -1,0 +1,127 @@
+//! The blocking transport: the whole exchange on the caller's thread.
+//!
+//! hyper's futures are polled right here, over a std socket that holds reads back: a read is made
+//! only when nothing else can move, and then it blocks. There is no runtime, no helper thread and no
+//! signal between them, so it works anywhere: in `main`, inside an async task, in `Drop`. Only a name
+//! that has to be looked up takes a short-lived thread, since `getaddrinfo` has no timeout.
+
+mod held;
+mod wait;
+
+use std::sync::Arc;
+
+use baseten_core::{Accepted, CallOptions, Error, Meta, Request, Response};
+use bytes::Bytes;
+
+use crate::options::Options;
+use crate::send::{Answer, Sender};
+use wait::{Blocking, ready};
+
+/// Sends requests and waits for their answers on the caller's thread. Clones share one pool.
+///
+/// ```no_run
+/// use baseten_core::{Answer, CallOptions, Credential, Endpoint, Hosts, ModelId, Operation, Target, Template};
+/// use baseten_transport::{Options, blocking::Transport};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let target = Target::model(ModelId::new("abcd1234")?);
+/// let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict)?;
+/// let predict = Template::new(endpoint, &Credential::api_key("key")?, Answer::Json)?;
+///
+/// let transport = Transport::new(Options::default());
+/// let request = predict.bytes("application/json", r#"{"prompt": "hi"}"#)?;
+/// let response = transport.fetch(&request, &CallOptions::default())?;
+/// println!("{} bytes, request {:?}", response.value.len(), response.meta.request_id());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Transport(Arc<Sender<Blocking>>);
+
+impl Transport {
+    /// A transport with a pool of its own. Opens nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Sender::new(&options)))
+    }
+
+    /// Sends a request, again where its policy allows, until an answer is accepted; its body is read
+    /// from [`Body`].
+    ///
+    /// # Errors
+    /// Whatever the call came to; see [`baseten_core::ErrorKind`].
+    pub fn send(&self, request: &Request, options: &CallOptions) -> Result<Body, Error> {
+        ready(self.0.send(request, options)).map(Body)
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// As [`Transport::send`], and what can go wrong with a body.
+    pub fn fetch(
+        &self,
+        request: &Request,
+        options: &CallOptions,
+    ) -> Result<Response<Bytes>, Error> {
+        self.send(request, options)?.whole(options.limits.body)
+    }
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+/// The body of an accepted answer, as it comes. Dropping it before its end closes the connection, so
+/// that the server can stop working; reading it to its end gives the connection back to the pool.
+pub struct Body(Answer<Blocking>);
+
+impl Body {
+    /// Status, headers and attempts of the answer.
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        self.0.meta()
+    }
+
+    /// The accepted call, from which errors about the body's content are made.
+    #[must_use]
+    pub fn accepted(&self) -> &Accepted {
+        self.0.accepted()
+    }
+
+    /// The next bytes, `None` at the end. After an error or the end it stays at the end.
+    ///
+    /// # Errors
+    /// A clock that ran out, or a body that broke off; the request did run.
+    pub fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        ready(self.0.chunk())
+    }
+
+    /// The whole body, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Body::chunk`], and [`baseten_core::ErrorKind::TooLarge`]; what came is in the error.
+    pub fn whole(self, limit: usize) -> Result<Response<Bytes>, Error> {
+        ready(self.0.whole(limit))
+    }
+
+    /// Whether the last byte has been handed out.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+/// Each item is the next bytes; it ends after the body or after an error.
+impl Iterator for Body {
+    type Item = Result<Bytes, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.chunk().transpose()
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("meta", self.meta()).finish_non_exhaustive()
+    }
+}

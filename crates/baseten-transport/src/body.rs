@@ -1,0 +1,134 @@
+//! The body of an answer, frame by frame, on the connection it comes over.
+
+use std::sync::Arc;
+
+use baseten_core::{Cause, Clock, Failure, Framing, Origin, Source};
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+
+use crate::clock::{Limits, Silence};
+use crate::connection::Connection;
+use crate::failure;
+use crate::net::{Elapsed, Net};
+use crate::pool::Pool;
+
+/// A body that is still on its connection. Dropping it closes the connection; reading it to its end
+/// gives the connection back.
+pub(crate) struct Body<N: Net> {
+    /// `None` when the body has ended or broken.
+    live: Option<(Connection<N>, Incoming)>,
+    pool: Arc<Pool<N>>,
+    origin: Origin,
+    limits: Limits,
+    received: u64,
+}
+
+impl<N: Net> Body<N> {
+    pub(crate) fn new(
+        (connection, incoming): (Connection<N>, Incoming),
+        pool: Arc<Pool<N>>,
+        origin: Origin,
+        limits: Limits,
+    ) -> Self {
+        let ended = incoming.is_end_stream();
+        let live = Some((connection, incoming));
+        let mut body = Self { live, pool, origin, limits, received: 0 };
+        if ended {
+            body.finish();
+        }
+        body
+    }
+
+    /// The next piece, `None` at the end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let Some((connection, incoming)) = &mut self.live else { return Ok(None) };
+            let Connection { link, wire, timer, .. } = connection;
+            let mut silence = Silence::new(wire, &self.limits, Clock::Idle);
+            let mut asked = true;
+            let frame = N::drive(
+                wire,
+                timer,
+                || silence.due().at,
+                |cx| link.poll_frame(incoming, std::mem::take(&mut asked), cx),
+            )
+            .await;
+            match frame {
+                Ok(Some(Ok(frame))) => {
+                    // Trailers carry nothing that a caller asked for.
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.received += data.len() as u64;
+                    if incoming.is_end_stream() {
+                        self.finish();
+                    }
+                    return Ok(Some(data));
+                }
+                Ok(None) => {
+                    self.finish();
+                    return Ok(None);
+                }
+                Ok(Some(Err(error))) => {
+                    return Err(self.fail(failure::of_body(&error), Some(error.into())));
+                }
+                Err(Elapsed) => {
+                    let due = silence.due();
+                    return Err(self.fail(self.limits.elapsed(due), None));
+                }
+            }
+        }
+    }
+
+    /// All of it, up to `limit` bytes. On a failure, what came until then goes with it.
+    pub(crate) async fn collect(
+        &mut self,
+        limit: usize,
+        expected: Framing,
+    ) -> Result<Bytes, (Failure, Bytes)> {
+        let mut next = self.chunk().await.map_err(|failure| (failure, Bytes::new()))?;
+        if self.live.is_none() && next.as_ref().is_none_or(|only| only.len() <= limit) {
+            return Ok(next.unwrap_or_default());
+        }
+        let announced = match expected {
+            Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        // A server's word is no reason to reserve half a gigabyte.
+        let mut whole = Vec::with_capacity(announced.min(limit).min(RESERVE_MAX));
+        while let Some(chunk) = next {
+            let room = limit - whole.len();
+            whole.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                let failure = self.fail(Cause::BodyTooLarge { limit }, None);
+                return Err((failure, whole.into()));
+            }
+            // hyper reuses its buffer only if nobody holds a part of it.
+            drop(chunk);
+            next = match self.chunk().await {
+                Ok(next) => next,
+                Err(failure) => return Err((failure, whole.into())),
+            };
+        }
+        Ok(whole.into())
+    }
+
+    /// Whether the last byte has been handed out.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.live.is_none()
+    }
+
+    fn finish(&mut self) {
+        if let Some((connection, incoming)) = self.live.take() {
+            drop(incoming);
+            self.pool.checkin(&self.origin, connection);
+        }
+    }
+
+    fn fail(&mut self, cause: Cause, source: Option<Source>) -> Failure {
+        // A broken connection serves nobody else.
+        self.live = None;
+        Failure { cause, sent: 0, received: self.received, reused: false, source }
+    }
+}
+
+/// What is reserved at once for a body whose length was announced.
+const RESERVE_MAX: usize = 4 << 20;

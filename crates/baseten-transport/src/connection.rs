@@ -1,0 +1,129 @@
+//! One HTTP/1.1 connection, polled by whoever has a call on it.
+//!
+//! hyper's connection is a future of its own; it moves only while one of the functions here is
+//! driven, in the task that waits for its answer. Dropping it closes the socket.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body as _, Frame, Incoming};
+use hyper::client::conn::{TrySendError, http1};
+
+use crate::net::Net;
+use crate::stream::Stream;
+use crate::wire::{Socket, Wire};
+
+/// The most that the head of an answer may have, and that is read ahead of the caller, in bytes.
+pub(crate) const HEAD_MAX: usize = 64 * 1024;
+
+pub(crate) struct Connection<N: Net> {
+    pub(crate) link: Link<N::Socket>,
+    pub(crate) wire: Arc<Wire<N::Socket>>,
+    pub(crate) timer: N::Timer,
+    pub(crate) opened: Instant,
+    /// When it went back to the pool.
+    pub(crate) idle_since: Instant,
+    /// What the server promised to keep it open for (`Keep-Alive: timeout=`).
+    pub(crate) keep_alive: Option<Duration>,
+    /// Whether it has served a call.
+    pub(crate) reused: bool,
+}
+
+/// hyper's two ends: where requests go in, and what moves them.
+pub(crate) struct Link<S: Socket> {
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// `None` once hyper is done with the socket.
+    conn: Option<http1::Connection<Stream<S>, Full<Bytes>>>,
+}
+
+/// How hyper answers a request that it was handed.
+pub(crate) type Sent = Result<http::Response<Incoming>, TrySendError<http::Request<Full<Bytes>>>>;
+
+impl<N: Net> Connection<N> {
+    /// Hands a ready stream to hyper.
+    pub(crate) async fn open(
+        wire: Arc<Wire<N::Socket>>,
+        stream: Stream<N::Socket>,
+        timer: N::Timer,
+    ) -> hyper::Result<Self> {
+        let mut builder = http1::Builder::new();
+        let (sender, conn) = builder.max_buf_size(HEAD_MAX).handshake(stream).await?;
+        let link = Link { sender, conn: Some(conn) };
+        let now = Instant::now();
+        let (keep_alive, reused) = (None, false);
+        Ok(Self { link, wire, timer, opened: now, idle_since: now, keep_alive, reused })
+    }
+
+    /// Whether it can take another call: looks, without waiting, at what came while it lay idle. A
+    /// session ticket is no harm; an end, or an answer that nobody asked for, is.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.wire.read_only_now(true);
+        let open = self.link.settle();
+        self.wire.read_only_now(false);
+        open && self.link.sender.is_ready()
+    }
+}
+
+impl<S: Socket> Link<S> {
+    /// Queues a request; [`Self::poll_head`] moves it.
+    pub(crate) fn start(
+        &mut self,
+        request: http::Request<Full<Bytes>>,
+    ) -> impl Future<Output = Sent> + Send + use<S> {
+        self.sender.try_send_request(request)
+    }
+
+    pub(crate) fn poll_head(
+        &mut self,
+        sent: Pin<&mut impl Future<Output = Sent>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<http::Response<Incoming>, hyper::Error>> {
+        let ended = self.poll_conn(cx);
+        sent.poll(cx).map(|sent| {
+            // The connection's own error says more than that the request came back.
+            sent.map_err(|back| ended.and_then(Result::err).unwrap_or_else(|| back.into_error()))
+        })
+    }
+
+    /// The next frame of the body. `asked` says that this is a new wish, which hyper has to hear of
+    /// before its connection reads on.
+    pub(crate) fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        asked: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if asked && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        let ended = self.poll_conn(cx);
+        match (Pin::new(body).poll_frame(cx), ended) {
+            (Poll::Ready(Some(Err(_))), Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            (frame, _) => frame,
+        }
+    }
+
+    /// Lets hyper notice what there is to notice, with nobody waiting; `false` if it is done with
+    /// the socket. Needed after the last byte of a body, too: only then is the exchange over.
+    pub(crate) fn settle(&mut self) -> bool {
+        // The waker of the call that was last here is let go of with it.
+        let cx = &mut Context::from_waker(Waker::noop());
+        self.poll_conn(cx).is_none() && self.conn.is_some() && !self.sender.is_closed()
+    }
+
+    /// Moves hyper's connection; `Some` when it ended just now.
+    fn poll_conn(&mut self, cx: &mut Context<'_>) -> Option<hyper::Result<()>> {
+        match Pin::new(self.conn.as_mut()?).poll(cx) {
+            Poll::Ready(ended) => {
+                self.conn = None;
+                Some(ended)
+            }
+            Poll::Pending => None,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! From an origin to a connection that can take a request: name, TCP, TLS.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use baseten_core::{Cause, Clock, Failure, Origin};
+
+use crate::clock::{Due, Limits};
+use crate::connection::Connection;
+use crate::net::{self, Net};
+use crate::stream::Stream;
+use crate::tls;
+use crate::wire::Wire;
+
+/// Opens a connection to `origin` within the connect clock.
+pub(crate) async fn dial<N: Net>(
+    connector: &tls::Connector,
+    origin: &Origin,
+    limits: &Limits,
+) -> Result<Connection<N>, Failure> {
+    let due = limits.start(Clock::Connect);
+    let failed = |cause| {
+        move |error: io::Error| {
+            let late = error.kind() == io::ErrorKind::TimedOut && due.has_come();
+            let cause = if late { limits.elapsed(due) } else { cause };
+            Failure::before_sending(cause, Some(error.into()))
+        }
+    };
+    let addresses = resolve::<N>(origin, due).await.map_err(failed(Cause::Resolve))?;
+    let socket = connect::<N>(&addresses, due).await.map_err(failed(Cause::Connect))?;
+    let wire = Arc::new(Wire::new(socket));
+    let mut timer = N::Timer::default();
+    let stream =
+        secure::<N>(connector, origin, &wire, &mut timer, due).await.map_err(failed(Cause::Tls))?;
+    Connection::open(wire, stream, timer)
+        .await
+        .map_err(|error| Failure::before_sending(Cause::Connect, Some(error.into())))
+}
+
+/// The addresses of a host. `localhost` and all below it are this machine, without asking anybody:
+/// not every resolver knows them (RFC 6761).
+async fn resolve<N: Net>(origin: &Origin, due: Due) -> io::Result<Vec<SocketAddr>> {
+    let (host, port) = (origin.host(), origin.port());
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    if origin.is_localhost_name() {
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
+    let addresses = N::lookup(host, port, due.at).await?;
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(addresses)
+}
+
+/// The first address that takes the connection. Each one gets its share of the time that is left, so
+/// that a dead one does not use up all of it.
+async fn connect<N: Net>(addresses: &[SocketAddr], due: Due) -> io::Result<N::Socket> {
+    let mut last = net::timed_out();
+    for (index, address) in addresses.iter().enumerate() {
+        let now = Instant::now();
+        let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let share = due.at.map(|due| now + due.saturating_duration_since(now) / others);
+        match N::connect(*address, share).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn secure<N: Net>(
+    connector: &tls::Connector,
+    origin: &Origin,
+    wire: &Arc<Wire<N::Socket>>,
+    timer: &mut N::Timer,
+    due: Due,
+) -> io::Result<Stream<N::Socket>> {
+    if !origin.is_https() {
+        return Ok(Stream::plain(wire.clone()));
+    }
+    let mut stream = Stream::tls(wire.clone(), connector.session(origin)?);
+    match N::drive(wire, timer, || due.at, |cx| stream.poll_handshake(cx)).await {
+        Ok(done) => done.map(|()| stream),
+        Err(net::Elapsed) => Err(net::timed_out()),
+    }
+}

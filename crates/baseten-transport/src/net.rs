@@ -1,0 +1,62 @@
+//! The two ways to wait, as one trait.
+//!
+//! Everything else in this crate is written once over [`Net`]. The blocking one finishes each of
+//! these waits within a single poll, so that a future made of them is ready when first polled.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::wire::{Socket, Wire};
+
+/// A clock ran out.
+#[derive(Debug)]
+pub(crate) struct Elapsed;
+
+/// How to wait for the world.
+pub(crate) trait Net: Send + Sync + 'static {
+    type Socket: Socket;
+    /// What a connection keeps for its clocks.
+    type Timer: Default + Send;
+
+    /// Resolves a name; fails with `TimedOut` when `due` has come.
+    fn lookup(
+        host: &str,
+        port: u16,
+        due: Option<Instant>,
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// Opens a connection, with `TCP_NODELAY` and keep-alive probes; fails with `TimedOut` when
+    /// `due` has come.
+    fn connect(
+        address: SocketAddr,
+        due: Option<Instant>,
+    ) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+
+    fn sleep(pause: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Polls until there is a result or the clock has run out. `due` is asked again whenever nothing
+    /// moves, so that it may depend on what has moved.
+    fn drive<T: Send>(
+        wire: &Arc<Wire<Self::Socket>>,
+        timer: &mut Self::Timer,
+        due: impl FnMut() -> Option<Instant> + Send,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
+    ) -> impl Future<Output = Result<T, Elapsed>> + Send;
+}
+
+/// Probes an idle connection, so that routers on the way do not forget it and a dead peer is noticed.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// What every socket is set to.
+pub(crate) fn configure(socket: socket2::SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEP_ALIVE))
+}
+
+pub(crate) fn timed_out() -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}

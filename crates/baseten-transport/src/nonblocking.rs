@@ -1,0 +1,115 @@
+//! The async transport, on tokio: the whole exchange inside the caller's future.
+//!
+//! No task is spawned, so dropping a future or a [`Body`] closes its socket before the drop returns.
+
+mod wait;
+
+use std::sync::Arc;
+
+use baseten_core::{Accepted, CallOptions, Error, Meta, Request, Response};
+use bytes::Bytes;
+
+use crate::options::Options;
+use crate::send::{Answer, Sender};
+use wait::Tokio;
+
+/// Sends requests from within a tokio runtime (with its I/O and time drivers on). Clones share one
+/// pool.
+///
+/// ```no_run
+/// use baseten_core::{Answer, CallOptions, Credential, Endpoint, Hosts, ModelId, Operation, Target, Template};
+/// use baseten_transport::{Options, nonblocking::Transport};
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let target = Target::model(ModelId::new("abcd1234")?);
+/// let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict)?;
+/// let predict = Template::new(endpoint, &Credential::api_key("key")?, Answer::Json)?;
+///
+/// let transport = Transport::new(Options::default());
+/// let request = predict.bytes("application/json", r#"{"prompt": "hi"}"#)?;
+/// let response = transport.fetch(&request, &CallOptions::default()).await?;
+/// println!("{} bytes, request {:?}", response.value.len(), response.meta.request_id());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Transport(Arc<Sender<Tokio>>);
+
+impl Transport {
+    /// A transport with a pool of its own. Opens nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Sender::new(&options)))
+    }
+
+    /// Sends a request, again where its policy allows, until an answer is accepted; its body is read
+    /// from [`Body`].
+    ///
+    /// # Errors
+    /// Whatever the call came to; see [`baseten_core::ErrorKind`].
+    pub async fn send(&self, request: &Request, options: &CallOptions) -> Result<Body, Error> {
+        self.0.send(request, options).await.map(Body)
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// As [`Transport::send`], and what can go wrong with a body.
+    pub async fn fetch(
+        &self,
+        request: &Request,
+        options: &CallOptions,
+    ) -> Result<Response<Bytes>, Error> {
+        self.send(request, options).await?.whole(options.limits.body).await
+    }
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+/// The body of an accepted answer, as it comes. Dropping it before its end closes the connection, so
+/// that the server can stop working; reading it to its end gives the connection back to the pool.
+pub struct Body(Answer<Tokio>);
+
+impl Body {
+    /// Status, headers and attempts of the answer.
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        self.0.meta()
+    }
+
+    /// The accepted call, from which errors about the body's content are made.
+    #[must_use]
+    pub fn accepted(&self) -> &Accepted {
+        self.0.accepted()
+    }
+
+    /// The next bytes, `None` at the end. After an error or the end it stays at the end.
+    ///
+    /// # Errors
+    /// A clock that ran out, or a body that broke off; the request did run.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        self.0.chunk().await
+    }
+
+    /// The whole body, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Body::chunk`], and [`baseten_core::ErrorKind::TooLarge`]; what came is in the error.
+    pub async fn whole(self, limit: usize) -> Result<Response<Bytes>, Error> {
+        self.0.whole(limit).await
+    }
+
+    /// Whether the last byte has been handed out.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("meta", self.meta()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! Waiting on tokio's reactor and timers.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::{self, Sleep};
+
+use crate::net::{self, Elapsed, Net, timed_out};
+use crate::wire::{Socket, Wire};
+
+/// The async way to wait.
+pub(crate) struct Tokio;
+
+impl Net for Tokio {
+    type Socket = TcpStream;
+    type Timer = Timer;
+
+    async fn lookup(host: &str, port: u16, due: Option<Instant>) -> io::Result<Vec<SocketAddr>> {
+        within(due, async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }).await
+    }
+
+    async fn connect(address: SocketAddr, due: Option<Instant>) -> io::Result<TcpStream> {
+        let stream = within(due, TcpStream::connect(address)).await?;
+        net::configure(SockRef::from(&stream))?;
+        Ok(stream)
+    }
+
+    async fn sleep(pause: Duration) {
+        time::sleep(pause).await;
+    }
+
+    async fn drive<T: Send>(
+        _: &Arc<Wire<TcpStream>>,
+        timer: &mut Timer,
+        mut due: impl FnMut() -> Option<Instant> + Send,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
+    ) -> Result<T, Elapsed> {
+        poll_fn(|cx| match poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => timer.poll(due(), cx).map(Err),
+        })
+        .await
+    }
+}
+
+async fn within<T>(
+    due: Option<Instant>,
+    wait: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    match due {
+        Some(due) => time::timeout_at(due.into(), wait).await.unwrap_or_else(|_| Err(timed_out())),
+        None => wait.await,
+    }
+}
+
+/// One timer for all clocks of a connection, kept with it. It is moved only when a clock would run
+/// out before it fires: moving a timer costs more than waking once too often.
+#[derive(Default)]
+pub(crate) struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<Elapsed> {
+        let Some(due) = due else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(time::sleep_until(due.into())));
+        if due < sleep.deadline().into_std() {
+            sleep.as_mut().reset(due.into());
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(Elapsed);
+            }
+            sleep.as_mut().reset(due.into());
+        }
+        Poll::Pending
+    }
+}
+
+impl Socket for TcpStream {
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.poll_read_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            match self.try_read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
+        }
+    }
+
+    /// Asks the socket itself: what came since the runtime's last turn is not known to it yet.
+    fn read_now(&self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match (&*SockRef::from(self)).read(buf) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            read => Poll::Ready(read),
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            match self.try_write_vectored(bufs) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    fn close_write(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(Shutdown::Write)
+    }
+}

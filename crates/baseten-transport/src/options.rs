@@ -1,0 +1,41 @@
+//! What a transport is made from.
+
+use std::time::Duration;
+
+use baseten_core::Budget;
+
+/// How a transport connects; cheap to clone.
+///
+/// ```
+/// use baseten_transport::{Options, blocking::Transport};
+/// let transport = Transport::new(Options::default());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How long connections are kept.
+    pub pool: Pool,
+    /// The retry budget, shared with whoever holds a clone of it.
+    pub budget: Budget,
+    /// Whom to trust, and how to encrypt.
+    #[cfg(feature = "tls")]
+    pub tls: crate::Tls,
+}
+
+/// How connections are kept for the next call. Nothing watches them meanwhile: they are looked at
+/// when a call wants one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// How long a connection may lie idle. Default 30 s; a shorter `Keep-Alive: timeout=` of the
+    /// server wins, with a second to spare.
+    pub idle: Duration,
+    /// How old a connection may become, so that DNS changes are followed. Default 1 h.
+    pub max_age: Duration,
+    /// How many idle ones are kept for one origin. Default 128.
+    pub max_idle: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(30), max_age: Duration::from_secs(3600), max_idle: 128 }
+    }
+}

@@ -1,0 +1,71 @@
+//! Connections kept for the next call, the one used last first.
+//!
+//! Nothing watches them: a connection that the server closed meanwhile is found when a call wants
+//! one.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use baseten_core::Origin;
+
+use crate::connection::Connection;
+use crate::net::Net;
+use crate::options;
+
+pub(crate) struct Pool<N: Net> {
+    idle: Mutex<HashMap<Origin, Vec<Connection<N>>>>,
+    options: options::Pool,
+}
+
+/// A server that promises to keep a connection for so long may count from earlier than we do.
+const SPARE: Duration = Duration::from_secs(1);
+
+impl<N: Net> Pool<N> {
+    pub(crate) fn new(options: options::Pool) -> Self {
+        Self { idle: Mutex::default(), options }
+    }
+
+    /// A connection that is still alive, if there is one.
+    pub(crate) fn checkout(&self, origin: &Origin) -> Option<Connection<N>> {
+        loop {
+            let mut connection = self.lock().get_mut(origin)?.pop()?;
+            if self.is_fresh(&connection, Instant::now()) && connection.is_alive() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection whose exchange is over.
+    pub(crate) fn checkin(&self, origin: &Origin, mut connection: Connection<N>) {
+        if !connection.link.settle() {
+            return;
+        }
+        let now = Instant::now();
+        connection.reused = true;
+        connection.idle_since = now;
+        let mut idle = self.lock();
+        let kept = match idle.get_mut(origin) {
+            Some(kept) => kept,
+            None => idle.entry(origin.clone()).or_default(),
+        };
+        // The oldest lie in front.
+        let stale = kept.iter().take_while(|old| !self.is_fresh(old, now)).count();
+        kept.drain(..stale);
+        if kept.len() < self.options.max_idle {
+            kept.push(connection);
+        }
+    }
+
+    fn is_fresh(&self, connection: &Connection<N>, now: Instant) -> bool {
+        let promised = connection.keep_alive.map(|promised| promised.saturating_sub(SPARE));
+        let idle = promised.map_or(self.options.idle, |promised| promised.min(self.options.idle));
+        now.duration_since(connection.idle_since) < idle
+            && now.duration_since(connection.opened) < self.options.max_age
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Vec<Connection<N>>>> {
+        // Nothing that panics is done under the lock, and a list of connections cannot be half done.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

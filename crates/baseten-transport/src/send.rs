@@ -1,0 +1,191 @@
+//! How a call is carried out: ask it what to do, do it, tell it what came of it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use baseten_core::{
+    Accepted, Budget, Call, CallOptions, Clock, Error, Failure, Framing, Meta, Request, Response,
+    Start, Step,
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::response::Parts;
+use http_body_util::Full;
+
+use crate::body::Body;
+use crate::clock::{Limits, Silence};
+use crate::connection::Connection;
+use crate::dial;
+use crate::failure;
+use crate::net::{Elapsed, Net};
+use crate::options::Options;
+use crate::pool::Pool;
+use crate::tls;
+
+/// What all calls of a client share.
+pub(crate) struct Sender<N: Net> {
+    pool: Arc<Pool<N>>,
+    connector: tls::Connector,
+    budget: Budget,
+    /// Where jitter comes from: another number for each call.
+    seed: AtomicU64,
+}
+
+impl<N: Net> Sender<N> {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(options.pool)),
+            connector: tls::Connector::new(options),
+            budget: options.budget.clone(),
+            seed: AtomicU64::new(RandomState::new().hash_one(0)),
+        }
+    }
+
+    /// Sends until the call has an accepted answer or an error.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        options: &CallOptions,
+    ) -> Result<Answer<N>, Error> {
+        let began = Instant::now();
+        let seed = self.seed.fetch_add(1, Ordering::Relaxed);
+        let start = Start { wall: SystemTime::now(), seed };
+        let mut call = Call::new(request, options, &self.budget, start);
+        let mut now = Duration::ZERO;
+        loop {
+            match call.step(now) {
+                Step::Wait(pause) => N::sleep(pause).await,
+                Step::Fail(error) => return Err(error),
+                Step::Send(attempt) => {
+                    let limits = Limits::new(attempt.clocks, began);
+                    match self.attempt(request, limits).await {
+                        Err(failure) => call.on_failure(began.elapsed(), failure),
+                        Ok((head, body)) if head.status.is_success() => {
+                            let accepted = call.accept(began.elapsed(), head);
+                            return Ok(Answer { accepted, body, began });
+                        }
+                        Ok((head, mut body)) => {
+                            let kept = body.collect(options.limits.error_body, Framing::Chunked);
+                            // A part of what it says is better than nothing.
+                            let kept = kept.await.unwrap_or_else(|(_, part)| part);
+                            call.on_rejected(began.elapsed(), head, kept);
+                        }
+                    }
+                }
+            }
+            now = began.elapsed();
+        }
+    }
+
+    /// One attempt, up to the head of an answer.
+    async fn attempt(
+        &self,
+        request: &Request,
+        limits: Limits,
+    ) -> Result<(Parts, Body<N>), Failure> {
+        let origin = request.endpoint().origin();
+        let mut connection = match self.pool.checkout(origin) {
+            Some(connection) => connection,
+            None => dial::dial(&self.connector, origin, &limits).await?,
+        };
+        let (head, incoming) = exchange(&mut connection, request, &limits).await?.into_parts();
+        if let Some(promised) = promised(&head.headers) {
+            connection.keep_alive = Some(promised);
+        }
+        let body = Body::new((connection, incoming), self.pool.clone(), origin.clone(), limits);
+        Ok((head, body))
+    }
+}
+
+/// Sends the request and waits for the head of its answer.
+async fn exchange<N: Net>(
+    connection: &mut Connection<N>,
+    request: &Request,
+    limits: &Limits,
+) -> Result<http::Response<hyper::body::Incoming>, Failure> {
+    let Connection { link, wire, timer, reused, .. } = connection;
+    let (sent, received) = (wire.sent(), wire.received());
+    let mut pending = pin!(link.start(to_hyper(request)));
+    let mut silence = Silence::new(wire, limits, Clock::FirstByte);
+    let head =
+        N::drive(wire, timer, || silence.due().at, |cx| link.poll_head(pending.as_mut(), cx)).await;
+    let (sent, received) = (wire.sent() - sent, wire.received() - received);
+    let (cause, source) = match head {
+        Ok(Ok(head)) => return Ok(head),
+        Ok(Err(error)) => (failure::of_head(&error, received), Some(error.into())),
+        Err(Elapsed) => (limits.elapsed(silence.due()), None),
+    };
+    Err(Failure { cause, sent, received, reused: *reused, source })
+}
+
+fn to_hyper(request: &Request) -> http::Request<Full<Bytes>> {
+    let mut http = http::Request::new(Full::new(request.body().clone()));
+    *http.method_mut() = request.endpoint().method().clone();
+    *http.uri_mut() = request.endpoint().uri().clone();
+    *http.headers_mut() = request.headers().clone();
+    http
+}
+
+/// The seconds of `Keep-Alive: timeout=5, max=100`.
+fn promised(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// An accepted answer, its body still on the wire.
+pub(crate) struct Answer<N: Net> {
+    accepted: Accepted,
+    body: Body<N>,
+    began: Instant,
+}
+
+impl<N: Net> Answer<N> {
+    pub(crate) fn meta(&self) -> &Meta {
+        self.accepted.meta()
+    }
+
+    pub(crate) fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.body.is_finished()
+    }
+
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        self.body.chunk().await.map_err(|failure| self.accepted.fail(failure))
+    }
+
+    pub(crate) async fn whole(mut self, limit: usize) -> Result<Response<Bytes>, Error> {
+        match self.body.collect(limit, self.accepted.meta().framing()).await {
+            Ok(whole) => Ok(self.accepted.finish(self.began.elapsed(), whole)),
+            Err((failure, part)) => Err(self.accepted.fail(failure).with_body(part)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keep_alive_promise_is_read() {
+        for (value, expect) in [
+            ("timeout=5", Some(5)),
+            ("timeout=60, max=100", Some(60)),
+            ("max=100, timeout=7", Some(7)),
+            ("timeout=soon", None),
+            ("max=100", None),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                http::header::HeaderName::from_static("keep-alive"),
+                value.parse().unwrap(),
+            )]);
+            assert_eq!(promised(&headers), expect.map(Duration::from_secs), "{value}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! One TCP connection, seen from two sides.
+//!
+//! hyper owns the reading and writing end and gives no access to it, so what the rest of the crate
+//! needs of a socket stands beside it: how many bytes it took and gave, and the wish to look only at
+//! what is there already.
+
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+/// A socket that can be polled through a shared reference.
+pub(crate) trait Socket: Send + Sync + 'static {
+    /// Waits for bytes in the way of its [`crate::net::Net`].
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+    /// Takes what is there now; `Pending` if there is nothing, and nobody will be woken.
+    fn read_now(&self, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+    fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    fn close_write(&self) -> io::Result<()>;
+}
+
+/// A socket and what is counted on it.
+#[derive(Debug)]
+pub(crate) struct Wire<S> {
+    pub(crate) socket: S,
+    sent: AtomicU64,
+    received: AtomicU64,
+    only_now: AtomicBool,
+}
+
+impl<S: Socket> Wire<S> {
+    pub(crate) fn new(socket: S) -> Self {
+        Self {
+            socket,
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            only_now: AtomicBool::new(false),
+        }
+    }
+
+    /// Bytes that the socket took since it was opened.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the socket gave since it was opened.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// From now on reads take only what is there, or wait again.
+    pub(crate) fn read_only_now(&self, only_now: bool) {
+        self.only_now.store(only_now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.only_now.load(Ordering::Relaxed) {
+            return self.read_now(buf);
+        }
+        let read = self.socket.poll_read(cx, buf);
+        count(&self.received, &read);
+        read
+    }
+
+    pub(crate) fn read_now(&self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = self.socket.read_now(buf);
+        count(&self.received, &read);
+        read
+    }
+
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.socket.poll_write(cx, bufs);
+        count(&self.sent, &written);
+        written
+    }
+}
+
+/// One task at a time polls a connection: no read-modify-write is needed.
+fn count(counter: &AtomicU64, moved: &Poll<io::Result<usize>>) {
+    if let Poll::Ready(Ok(bytes)) = moved {
+        counter.store(counter.load(Ordering::Relaxed) + *bytes as u64, Ordering::Relaxed);
+    }
+}
