@@ -47,6 +47,13 @@ struct Exchange {
     outcome: bool,
 }
 
+/// What to do with the first of some bytes.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Part {
+    Keep(usize),
+    Drop(usize),
+}
+
 /// Keeps the bytes of a request's head as they come, since hyper drops case and order.
 #[derive(Debug, Default)]
 struct HeadCapture {
@@ -116,16 +123,20 @@ impl Link {
         state.tcp.open(on(Layer::Tcp));
     }
 
-    /// Takes hyper's head off the bytes of a raw answer: returns how many to drop.
-    pub(crate) fn drop_head(&self, bytes: &[u8]) -> usize {
+    /// Takes hyper's head off a raw answer: how many of the bytes to keep, or else to drop.
+    pub(crate) fn behead(&self, bytes: &[u8]) -> Part {
         let mut state = self.lock();
         let Some(exchange) = state.exchange.as_mut().filter(|exchange| exchange.headless) else {
-            return 0;
+            return Part::Keep(bytes.len());
         };
         // Hyper writes a head in one piece, after `100 Continue` if that was asked for.
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return 0 };
-        exchange.headless = bytes.starts_with(b"HTTP/1.1 100");
-        end + 4
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.map_or(bytes.len(), |end| end + 4);
+        if bytes.starts_with(b"HTTP/1.1 100") {
+            return Part::Keep(end);
+        }
+        exchange.headless = false;
+        Part::Drop(end)
     }
 
     /// Bytes of the answer were written.

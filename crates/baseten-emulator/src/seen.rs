@@ -2,7 +2,8 @@
 //!
 //! A log and a condition variable. It decides nothing: the connection writes, tests read.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -185,6 +186,11 @@ pub(crate) struct Log {
     started: Instant,
     state: Mutex<State>,
     changed: Condvar,
+    /// Held while a connection works, so that a snapshot never shows the middle of a step: a peer
+    /// that has read the end of an answer finds it completed here.
+    step: Mutex<()>,
+    /// The thread of the connections; an answer by closure may look at the log from inside a step.
+    worker: OnceLock<ThreadId>,
 }
 
 #[derive(Debug, Default)]
@@ -198,14 +204,33 @@ struct State {
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), state: Mutex::default(), changed: Condvar::new() }
+        Self {
+            started: Instant::now(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            step: Mutex::default(),
+            worker: OnceLock::new(),
+        }
     }
 
     pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
+    /// The calling thread is the one that serves connections.
+    pub(crate) fn work_here(&self) {
+        // Called once, before anything is served.
+        let _ = self.worker.set(std::thread::current().id());
+    }
+
+    /// Begins a step of a connection; it ends with the guard.
+    pub(crate) fn step(&self) -> MutexGuard<'_, ()> {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn snapshot(&self) -> Seen {
+        let inside = self.worker.get() == Some(&std::thread::current().id());
+        let _between_steps = (!inside).then(|| self.step());
         self.lock().seen.clone()
     }
 

@@ -1,16 +1,18 @@
 //! The emulator's thread: accepts connections, runs hyper on each, and closes them as they end.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::link::Link;
+use crate::seen::Log;
 use crate::service::{Service, Shared};
 use crate::valve::Kill;
 use crate::wire::{HttpWire, Socket};
@@ -22,6 +24,7 @@ pub(crate) fn run(
     stop: oneshot::Receiver<()>,
     ready: std::sync::mpsc::Sender<io::Result<()>>,
 ) {
+    shared.log.work_here();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let listening = runtime.and_then(|runtime| {
         let guard = runtime.enter();
@@ -62,15 +65,18 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let link = Arc::new(Link::new(index, Arc::clone(&shared.log), &faults));
     let socket = Socket::new(stream, Arc::clone(&link));
     let wire = HttpWire::new(socket, Arc::clone(&link));
+    let log = Arc::clone(&shared.log);
     let wire = serve(wire, &link, shared).await;
-    close(wire, &link).await;
+    close(wire.into_inner(), &link, &log).await;
 }
 
 /// HTTP on one connection, until it ends by itself or a fault ends it.
 async fn serve(wire: HttpWire, link: &Arc<Link>, shared: Arc<Shared>) -> HttpWire {
+    let log = Arc::clone(&shared.log);
     let service = Service { shared, link: Arc::clone(link) };
     let mut http = http1::Builder::new().serve_connection(wire, service);
     std::future::poll_fn(|cx| {
+        let _step = log.step();
         let ended = http.poll_without_shutdown(cx);
         if ended.is_ready() || link.killed().is_some() { Poll::Ready(()) } else { Poll::Pending }
     })
@@ -79,26 +85,28 @@ async fn serve(wire: HttpWire, link: &Arc<Link>, shared: Arc<Shared>) -> HttpWir
 }
 
 /// Ends the connection as the fault, or HTTP, wants it.
-async fn close(wire: HttpWire, link: &Link) {
-    let mut socket = wire.into_inner();
+async fn close(socket: Socket, link: &Link, log: &Log) {
     let kill = link.killed();
-    match kill {
-        Some(Kill::Reset) => socket.arm_reset(),
-        Some(Kill::Cut) => {}
-        Some(Kill::Close) | None => {
+    if kill == Some(Kill::Reset) {
+        socket.arm_reset();
+    }
+    // Closing while a body is on its way would answer it with an RST, and that may cost the peer
+    // the answer that it has not read yet.
+    let lingers = kill != Some(Kill::Reset) && link.is_uploading();
+    let says_so = lingers || matches!(kill, None | Some(Kill::Close));
+    let mut socket = Some(socket);
+    std::future::poll_fn(|cx| {
+        let _step = log.step();
+        if let Some(socket) = socket.as_mut().filter(|_| says_so) {
             // The peer may be gone already.
-            let _ = socket.shutdown().await;
+            let _ = ready!(Pin::new(socket).poll_shutdown(cx));
         }
-    }
-    if kill == Some(Kill::Reset) || !link.is_uploading() {
-        drop(socket);
+        socket.take_if(|_| !lingers);
         link.closed();
-        return;
-    }
-    // Closing now would answer the bytes still on their way with an RST, and that may cost the
-    // peer the answer it has not read yet.
-    let _ = socket.shutdown().await;
-    link.closed();
+        Poll::Ready(())
+    })
+    .await;
+    let Some(mut socket) = socket else { return };
     let mut sink = vec![0; 64 * 1024];
     while socket.read(&mut sink).await.is_ok_and(|n| n > 0) {}
 }

@@ -44,60 +44,147 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Error = std::convert::Infallible;
     type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
+    /// Records the request before anything waits: the peer may leave in the next moment.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (shared, link) = (Arc::clone(&self.shared), Arc::clone(&self.link));
-        Box::pin(async move { Ok(answer(&shared, link, request).await) })
+        let (head, incoming) = request.into_parts();
+        let mut arrival = arrival(&link, &head);
+        let route = route::find(&arrival.method, arrival.host.as_deref(), &arrival.path);
+        if let Ok((target, operation)) = &route {
+            (arrival.target, arrival.operation) = (Some(target.clone()), Some(operation.clone()));
+        }
+        let refusal = check_key(&shared.keys, &arrival);
+        let index = shared.log.arrive(arrival);
+        link.begin(index);
+        let faults = shared.script.for_request(index);
+        let plan = plan(&shared, refusal, &route, &faults);
+        let exchange = Exchange { shared, link, index, route, faults, plan };
+        Box::pin(async move { Ok(exchange.answer(incoming).await) })
     }
 }
 
-async fn answer(
-    shared: &Shared,
+/// A request that has arrived, and what the head decides about it.
+struct Exchange {
+    shared: Arc<Shared>,
     link: Arc<Link>,
-    request: Request<Incoming>,
-) -> Response<Outgoing> {
-    let (head, incoming) = request.into_parts();
-    let mut arrival = arrival(&link, &head);
-    let route = route::find(&arrival.method, arrival.host.as_deref(), &arrival.path);
-    if let Ok((target, operation)) = &route {
-        (arrival.target, arrival.operation) = (Some(target.clone()), Some(operation.clone()));
+    index: usize,
+    route: Result<(Target, Operation), NoRoute>,
+    faults: Vec<Fault>,
+    plan: Option<Plan>,
+}
+
+impl Exchange {
+    async fn answer(mut self, incoming: Incoming) -> Response<Outgoing> {
+        let upload = self.receive(incoming).await;
+        let log = &self.shared.log;
+        let request_id = request_id(self.index);
+        log.update(self.index, |arrival| arrival.request_id.clone_from(&request_id));
+        let answer = match (upload, self.plan.take(), log.arrival(self.index)) {
+            (Err(refusal), ..) => refusal,
+            (Ok(_), Some(Plan::Value(answer)), Some(arrival)) => truss::gather(*answer, &arrival),
+            (Ok(_), Some(Plan::Call(answering)), Some(arrival)) => {
+                truss::gather(answering(&arrival), &arrival)
+            }
+            (Ok(body), None, Some(arrival)) => own_answer(&self.route, &arrival, &body),
+            // Only finished requests are ever forgotten.
+            (_, _, None) => Answer::platform_error(500),
+        };
+        let faults = [&*self.faults, &*answer.faults].concat();
+        let response = self.render(answer, &faults, &request_id).unwrap_or_else(|why| {
+            let text = format!("emulator: this answer can only be sent with Answer::raw: {why}");
+            let answer = Answer::bytes("text/plain", text).with_status(500);
+            self.render(answer, &[], &request_id).expect("a valid status and literal headers")
+        });
+        let status = response.status().as_u16();
+        let is_raw = response.version() == Version::HTTP_10;
+        log.update(self.index, |arrival| arrival.status = (!is_raw).then_some(status));
+        response
     }
-    let refusal = check_key(&shared.keys, &arrival);
-    let index = shared.log.arrive(arrival);
-    link.begin(index);
-    let request_id = request_id(index);
-    let mut faults = shared.script.for_request(index);
 
-    let plan = plan(shared, refusal, &route, &faults);
-    let early = match &plan {
-        Some(Plan::Value(answer)) => answer.early,
-        _ => None,
-    };
-    let limits = Limits { early, max: shared.max_body, keep: shared.keep_body };
-    let upload = receive(&shared.log, &link, index, incoming, (&limits, &faults)).await;
-    shared.log.update(index, |arrival| arrival.request_id.clone_from(&request_id));
-
-    let answer = match (upload, plan, shared.log.arrival(index)) {
-        (Err(refusal), ..) => refusal,
-        (Ok(_), Some(Plan::Value(answer)), Some(arrival)) => truss::gather(*answer, &arrival),
-        (Ok(_), Some(Plan::Call(answering)), Some(arrival)) => {
-            truss::gather(answering(&arrival), &arrival)
+    /// Reads the body as far as the answer wants it, and lets things go wrong on the way.
+    async fn receive(&self, mut incoming: Incoming) -> Result<Bytes, Answer> {
+        let early = match &self.plan {
+            Some(Plan::Value(answer)) => answer.early,
+            _ => None,
+        };
+        let max = self.shared.max_body;
+        if incoming.size_hint().exact().is_some_and(|length| length > max) {
+            return Err(Answer::platform_error(413));
         }
-        (Ok(body), None, Some(arrival)) => own_answer(&route, &arrival, &body),
-        // Only finished requests are ever forgotten.
-        (_, _, None) => Answer::platform_error(500),
-    };
-    faults.extend(answer.faults.iter().cloned());
-    let response = render(answer, &faults, &request_id, &link).unwrap_or_else(|why| {
-        let text = format!("emulator: this answer needs Answer::raw: {why}");
-        let answer = Answer::platform_error(500);
-        let answer = Answer { body: Body::Whole(text.into()), ..answer };
-        // Nothing but literals in it.
-        render(answer, &[], &request_id, &link).unwrap_or_else(|_| unreachable!("literals"))
-    });
-    shared.log.update(index, |arrival| {
-        arrival.status = (response.version() == Version::HTTP_11).then(|| response.status().into());
-    });
-    response
+        let mut ahead: Vec<_> =
+            self.faults.iter().filter(|fault| matches!(fault.at, At::Upload(_))).collect();
+        let mut body = BytesMut::new();
+        loop {
+            let length = body.len() as u64;
+            let due = |fault: &mut &Fault| matches!(fault.at, At::Upload(n) if n <= length);
+            for fault in ahead.extract_if(.., due) {
+                fail(&self.link, fault).await;
+            }
+            if incoming.is_end_stream() {
+                break;
+            }
+            if early.is_some_and(|early| early <= length) {
+                return Ok(body.freeze());
+            }
+            if length > max {
+                return Err(Answer::platform_error(413));
+            }
+            match std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
+                None => break,
+                // Cut short, or framed wrongly.
+                Some(Err(_)) => return Err(Answer::platform_error(400)),
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    body.extend_from_slice(&data);
+                    self.uploaded(body.len());
+                }
+            }
+        }
+        self.link.upload_ended();
+        let body = body.freeze();
+        self.shared.log.update(self.index, |arrival| {
+            arrival.body = body.slice(..body.len().min(self.shared.keep_body));
+            arrival.body_complete = true;
+        });
+        Ok(body)
+    }
+
+    fn uploaded(&self, bytes: usize) {
+        self.shared.log.update(self.index, |arrival| arrival.body_len = bytes as u64);
+    }
+
+    /// Makes hyper's response of an answer and opens the valves.
+    fn render(
+        &self,
+        answer: Answer,
+        faults: &[Fault],
+        request_id: &str,
+    ) -> Result<Response<Outgoing>, http::Error> {
+        let mut response = Response::builder().status(answer.status);
+        let raw = matches!(answer.body, Body::Raw(_));
+        if raw {
+            // Hyper's own head is dropped; as 1.0 it ends the body by closing, without framing.
+            response = response.version(Version::HTTP_10);
+        } else {
+            response = response.header("x-baseten-request-id", request_id);
+            for (name, value) in &answer.headers {
+                response = response.header(name, value);
+            }
+            for fault in faults {
+                if let Action::Header { name, value } = &fault.action {
+                    response = response.header(name, value);
+                }
+            }
+        }
+        let link = Arc::clone(&self.link);
+        let body = match answer.body {
+            Body::Whole(body) => Outgoing::whole(link, body),
+            Body::Stream(stream) | Body::Raw(stream) => Outgoing::stream(link, stream),
+        };
+        let response = response.body(body)?;
+        self.link.open(raw, faults);
+        Ok(response)
+    }
 }
 
 /// What was sent, with the head's own bytes for the headers.
@@ -180,62 +267,6 @@ fn plan(
     })
 }
 
-struct Limits {
-    early: Option<u64>,
-    max: u64,
-    keep: usize,
-}
-
-/// Reads the body as far as the answer wants it, and lets things go wrong on the way.
-async fn receive(
-    log: &Log,
-    link: &Link,
-    index: usize,
-    mut incoming: Incoming,
-    (limits, faults): (&Limits, &[Fault]),
-) -> Result<Bytes, Answer> {
-    let mut body = BytesMut::new();
-    let mut ahead: Vec<_> =
-        faults.iter().filter(|fault| matches!(fault.at, At::Upload(_))).collect();
-    if incoming.size_hint().exact().is_some_and(|length| length > limits.max) {
-        return Err(Answer::platform_error(413));
-    }
-    loop {
-        let length = body.len() as u64;
-        let due = |fault: &mut &Fault| matches!(fault.at, At::Upload(n) if n <= length);
-        for fault in ahead.extract_if(.., due) {
-            fail(link, fault).await;
-        }
-        if incoming.is_end_stream() {
-            break;
-        }
-        if limits.early.is_some_and(|early| early <= length) {
-            return Ok(body.freeze());
-        }
-        if length > limits.max {
-            return Err(Answer::platform_error(413));
-        }
-        let frame = std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await;
-        match frame {
-            None => break,
-            // Cut short, or framed wrongly.
-            Some(Err(_)) => return Err(Answer::platform_error(400)),
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
-                body.extend_from_slice(&data);
-                log.update(index, |arrival| arrival.body_len = body.len() as u64);
-            }
-        }
-    }
-    link.upload_ended();
-    let body = body.freeze();
-    log.update(index, |arrival| {
-        arrival.body = body.slice(..body.len().min(limits.keep));
-        arrival.body_complete = true;
-    });
-    Ok(body)
-}
-
 /// A fault during the upload.
 async fn fail(link: &Link, fault: &Fault) {
     if !fault.wait.is_zero() {
@@ -271,38 +302,6 @@ fn own_answer(
             Answer::platform_error(404)
         }
     }
-}
-
-/// Makes hyper's response of an answer and opens the valves.
-fn render(
-    answer: Answer,
-    faults: &[Fault],
-    request_id: &str,
-    link: &Arc<Link>,
-) -> Result<Response<Outgoing>, http::Error> {
-    let mut response = Response::builder().status(answer.status);
-    let raw = matches!(answer.body, Body::Raw(_));
-    if raw {
-        // Hyper's own head is dropped; as 1.0 it ends the body by closing, without framing.
-        response = response.version(Version::HTTP_10);
-    } else {
-        response = response.header("x-baseten-request-id", request_id);
-        for (name, value) in &answer.headers {
-            response = response.header(name, value);
-        }
-        for fault in faults {
-            if let Action::Header { name, value } = &fault.action {
-                response = response.header(name, value);
-            }
-        }
-    }
-    let body = match answer.body {
-        Body::Whole(body) => Outgoing::whole(Arc::clone(link), body),
-        Body::Stream(stream) | Body::Raw(stream) => Outgoing::stream(Arc::clone(link), stream),
-    };
-    let response = response.body(body)?;
-    link.open(raw, faults);
-    Ok(response)
 }
 
 /// 32 hex digits, the same in every run: a counter, scattered.

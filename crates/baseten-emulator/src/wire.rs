@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::fault::Layer;
-use crate::link::Link;
+use crate::link::{Link, Part};
 use crate::valve::Pass;
 
 /// The socket, and the valve behind TLS.
@@ -110,10 +110,10 @@ impl hyper::rt::Write for HttpWire {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let dropped = this.link.drop_head(buf);
-        if dropped > 0 {
-            return Poll::Ready(Ok(dropped));
-        }
+        let buf = match this.link.behead(buf) {
+            Part::Keep(n) => &buf[..n],
+            Part::Drop(n) => return Poll::Ready(Ok(n)),
+        };
         let result = ready!(write_through(&this.link, Layer::Http, &mut this.inner, cx, buf));
         match result {
             Ok(_) => this.link.progress(),

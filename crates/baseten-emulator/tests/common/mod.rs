@@ -1,6 +1,11 @@
 //! A peer made of literal bytes: just enough of HTTP to read one answer.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "shared by test binaries, each of which uses its part"
+)]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
