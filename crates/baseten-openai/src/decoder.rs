@@ -161,13 +161,7 @@ impl ChatDecoder {
                     Ok(None) | Err(StreamErrorKind::Undecodable(_)) => self.close(false)?,
                     Err(kind) => return Err(self.fail(kind)),
                 },
-                Ok(Item::Document(body)) => {
-                    let response = document::chat(&body).map_err(|kind| self.fail(kind))?;
-                    self.chunk = document::as_chunk(&response);
-                    self.collector.replace(response);
-                    self.end = Some(StreamEnd::Document);
-                    return Ok(Progress::Chunk);
-                }
+                Ok(Item::Document(body)) => return self.read_document(&body),
                 Ok(Item::More) => return Ok(Progress::More),
                 Ok(Item::Done) => self.close(true)?,
                 Ok(Item::End) => self.close(false)?,
@@ -233,6 +227,19 @@ impl ChatDecoder {
         }
         self.other = Some(event);
         Ok(Some(Progress::Other))
+    }
+
+    fn read_document(&mut self, body: &[u8]) -> Result<Progress, StreamError> {
+        let response = document::chat(body).map_err(|kind| match kind {
+            StreamErrorKind::Undecodable(error) if error.is_cut() => {
+                self.fail(StreamErrorKind::Truncated)
+            }
+            kind => self.fail(kind),
+        })?;
+        self.chunk = document::as_chunk(&response);
+        self.collector.replace(response);
+        self.end = Some(StreamEnd::Document);
+        Ok(Progress::Chunk)
     }
 
     fn close(&mut self, done: bool) -> Result<(), StreamError> {

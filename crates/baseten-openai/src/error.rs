@@ -60,6 +60,11 @@ impl DecodeError {
         Self(Box::new(Inner { what, start: String::from_utf8_lossy(start).into_owned(), cause }))
     }
 
+    /// It ends where more should follow.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(&self.0.cause, Cause::Json(error) if error.is_eof())
+    }
+
     /// The start of the text that could not be read; empty if there was none.
     #[must_use]
     pub fn start(&self) -> &str {

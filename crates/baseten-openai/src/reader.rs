@@ -101,7 +101,7 @@ fn whole(event: Event) -> Item {
 }
 
 fn is_done(event: &Event) -> bool {
-    event.data.starts_with(b"[DONE]") && event.data[6..].trim_ascii().is_empty()
+    event.data.trim_ascii() == b"[DONE]"
 }
 
 /// A Truss server that is asked for `application/json` gathers a stream into one JSON string.

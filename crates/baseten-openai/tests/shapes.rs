@@ -1,0 +1,359 @@
+//! Shapes of streams and answers that servers were reported to send, each with what it must come to.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use baseten_openai::{
+    ChatCollector, ChatDecoder, ChatRequest, ChatResponse, FinishReason, Message, Progress,
+    StreamEnd, StreamErrorKind,
+};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+/// Runs a body through a decoder, whole and cut at every place, and gives what it comes to.
+fn run(body: &str) -> Result<(StreamEnd, ChatResponse), (String, ChatResponse)> {
+    let whole = run_cut(body, body.len());
+    for at in 0..body.len() {
+        assert_eq!(run_cut(body, at), whole, "{body:?} cut at {at}");
+    }
+    whole
+}
+
+fn run_cut(body: &str, at: usize) -> Result<(StreamEnd, ChatResponse), (String, ChatResponse)> {
+    let mut decoder = ChatDecoder::new();
+    let (first, second) = body.as_bytes().split_at(at);
+    let mut pieces = [first, second].into_iter();
+    loop {
+        match decoder.advance() {
+            Ok(Progress::Chunk | Progress::Other) => {}
+            Ok(Progress::More) => match pieces.next() {
+                Some(piece) => decoder.push(Bytes::copy_from_slice(piece)),
+                None => decoder.finish(),
+            },
+            Ok(Progress::End) => return Ok((decoder.end().unwrap(), decoder.into_response())),
+            Err(error) => {
+                let kind = match error.kind() {
+                    StreamErrorKind::Truncated => "truncated".to_owned(),
+                    StreamErrorKind::Failed(error) => format!("failed: {error}"),
+                    StreamErrorKind::Undecodable(error) => format!("undecodable: {error}"),
+                    kind => format!("{kind:?}"),
+                };
+                return Err((kind, error.into_parts().1));
+            }
+        }
+    }
+}
+
+/// An event with this delta.
+fn delta(delta: Value) -> String {
+    format!("data: {}\n\n", json!({"id": "c1", "choices": [{"index": 0, "delta": delta}]}))
+}
+
+const ONE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one \"}}]}\n\n";
+const STOP: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+#[test]
+fn every_end_has_its_name() {
+    use StreamEnd::{Document, Done, DoneWithoutReason, ReasonWithoutDone};
+    let whole = json!({"choices": [{"message": {"content": "one "}, "finish_reason": "stop"}]});
+    let gathered = serde_json::to_string(&format!("{ONE}{STOP}{DONE}")).unwrap();
+    for (why, body, end) in [
+        ("as it should be", format!("{ONE}{STOP}{DONE}"), Ok(Done)),
+        ("an engine that gives no reason", format!("{ONE}{DONE}"), Ok(DoneWithoutReason)),
+        ("a reason that is empty", format!("{ONE}{}{DONE}", STOP.replace("stop", "")), Ok(DoneWithoutReason)),
+        ("a server that sends no end marker", format!("{ONE}{STOP}"), Ok(ReasonWithoutDone)),
+        ("neither: cut", ONE.to_owned(), Err("truncated")),
+        ("nothing at all", String::new(), Err("truncated")),
+        ("only comments", ": keep-alive\n\n".to_owned(), Err("truncated")),
+        ("cut within the marker", format!("{ONE}{STOP}data: [DO"), Ok(ReasonWithoutDone)),
+        ("the marker without its blank line", format!("{ONE}{STOP}data: [DONE]"), Ok(Done)),
+        ("the last event without its blank line", format!("{ONE}{}", STOP.trim_end()), Ok(ReasonWithoutDone)),
+        ("more after the marker", format!("{ONE}{STOP}{DONE}data: {{nonsense\n\n"), Ok(Done)),
+        ("blanks around the marker", format!("{ONE}{STOP}data:  [DONE] \n\n"), Ok(Done)),
+        ("an answer in one piece", whole.to_string(), Ok(Document)),
+        ("the same with blanks before it", format!("\n \n{whole}"), Ok(Document)),
+        ("an answer in one piece, cut", whole.to_string()[..40].to_owned(), Err("truncated")),
+        ("a stream gathered into a JSON text", gathered, Ok(Done)),
+        ("a reason alone, after a blank event", format!("data:\n\n{ONE}{STOP}{DONE}"), Ok(Done)),
+        ("a page of a proxy", "<html>oops</html>".to_owned(), Err("undecodable: the answer cannot be read")),
+        ("an event that is no JSON", format!("{ONE}data: oops\n\n"), Err("undecodable: an event of the stream cannot be read")),
+        ("an event that is no object", format!("{ONE}data: 5\n\n"), Err("undecodable: an event of the stream cannot be read")),
+    ] {
+        match (run(&body), end) {
+            (Ok((got, response)), Ok(end)) => {
+                assert_eq!(got, end, "{why}");
+                assert_eq!(response.text(), "one ", "{why}");
+            }
+            (Err((got, partial)), Err(end)) => {
+                assert_eq!(got, end, "{why}");
+                let had_text = body.contains("one ") && !body.starts_with('{');
+                assert_eq!(partial.text(), if had_text { "one " } else { "" }, "{why}");
+            }
+            (got, _) => panic!("{why}: {got:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_shape_of_an_error_in_a_stream_fails_it() {
+    for (why, event, message) in [
+        ("OpenAI, LiteLLM", r#"data: {"error":{"message":"boom","type":null,"code":"500"}}"#, "boom"),
+        ("LM Studio: no type", r#"data: {"error":{"message":"boom"}}"#, "boom"),
+        ("text", r#"data: {"error":"boom"}"#, "boom"),
+        ("vLLM", r#"data: {"object":"error","message":"boom","type":"BadRequestError","code":400}"#, "boom"),
+        ("named", "event: error\ndata: {\"message\":\"boom\"}", "boom"),
+        ("named, as text", "event: error\ndata: boom", "boom"),
+        ("Anthropic", r#"data: {"type":"error","error":{"type":"overloaded_error","message":"boom"}}"#, "boom"),
+        ("FastAPI", r#"data: {"detail":"boom"}"#, "boom"),
+        ("flat", r#"data: {"message":"boom","type":"Bad Request","code":400}"#, "boom"),
+        ("OpenRouter: beside a choice", r#"data: {"id":"c","error":{"code":502,"message":"boom"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#, "boom"),
+        ("with a member of an odd type", r#"data: {"error":{"message":"boom"},"choices":"none"}"#, "boom"),
+        ("in place of the stream", r#"{"error":{"message":"boom"}}"#, "boom"),
+    ] {
+        let in_place = event.starts_with('{');
+        let body = if in_place { event.to_owned() } else { format!("{ONE}{event}\n\n{ONE}{DONE}") };
+        let (kind, partial) = run(&body).expect_err(why);
+        assert_eq!(kind, format!("failed: {message}"), "{why}");
+        assert_eq!(partial.text(), if in_place { "" } else { "one " }, "{why}");
+    }
+    let fine = format!("data: {{\"error\":null,\"choices\":[]}}\n\n{ONE}{STOP}{DONE}");
+    assert_eq!(run(&fine).unwrap().0, StreamEnd::Done, "an error that is null is none");
+}
+
+#[test]
+fn events_of_another_kind_are_told_and_do_not_end_the_stream() {
+    let body = "event: tool.started\ndata: {\"tool\":\"search\"}\n\nevent: ping\ndata: pong\n\n";
+    let mut decoder = ChatDecoder::new();
+    decoder.push(format!("{body}{ONE}").into());
+    assert_eq!(decoder.advance().unwrap(), Progress::Other);
+    assert_eq!(decoder.other().unwrap().name, "tool.started");
+    assert_eq!(decoder.advance().unwrap(), Progress::Other);
+    assert_eq!(decoder.other().unwrap().data, "pong");
+    assert_eq!(decoder.advance().unwrap(), Progress::Chunk);
+    assert_eq!((decoder.other(), decoder.chunk().text()), (None, "one "));
+}
+
+#[test]
+fn the_marker_ends_the_stream_before_the_body_does() {
+    let mut decoder = ChatDecoder::new();
+    decoder.push(format!("{ONE}{STOP}{DONE}").into());
+    assert_eq!(decoder.advance().unwrap(), Progress::Chunk);
+    assert_eq!(decoder.advance().unwrap(), Progress::Chunk);
+    assert_eq!(decoder.end(), None);
+    assert_eq!(decoder.advance().unwrap(), Progress::End, "without finish()");
+    decoder.push("data: {\"error\":\"late\"}\n\n".into());
+    assert_eq!(decoder.advance().unwrap(), Progress::End, "what comes after is not read");
+    assert_eq!(decoder.end(), Some(StreamEnd::Done));
+}
+
+#[test]
+fn with_several_choices_all_must_be_done() {
+    let mut request = ChatRequest::default();
+    request.n = Some(2);
+    let second = STOP.replace("\"index\":0", "\"index\":1");
+    for (body, whole) in [(STOP.to_owned(), false), (format!("{second}{STOP}"), true)] {
+        let mut decoder = ChatDecoder::for_request(&request);
+        decoder.push(body.clone().into());
+        decoder.finish();
+        let end = loop {
+            match decoder.advance() {
+                Ok(Progress::Chunk) => {}
+                other => break other,
+            }
+        };
+        assert_eq!(end.is_ok(), whole, "{body}");
+        let order: Vec<_> = decoder.partial().choices.iter().map(|choice| choice.index).collect();
+        assert!(order.is_sorted());
+    }
+}
+
+/// Shapes of streamed tool calls. A part is `(id, index, name, arguments)`, an event a list of parts.
+#[test]
+fn parts_of_tool_calls_find_their_call() {
+    type Part = (&'static str, Option<u32>, &'static str, &'static str);
+    type Call = (&'static str, &'static str, &'static str);
+    #[rustfmt::skip]
+    let shapes: &[(&str, &[&[Part]], &[Call])] = &[
+        ("OpenAI: head with id and name, tails by index", &[
+            &[("a", Some(0), "f", "")], &[("", Some(0), "", "{\"x\":")], &[("", Some(0), "", "1}")],
+            &[("b", Some(1), "g", "")], &[("", Some(1), "", "{}")],
+        ], &[("a", "f", "{\"x\":1}"), ("b", "g", "{}")]),
+        ("vLLM, speculative: two entries of one index in the first event", &[
+            &[("a", Some(0), "f", ""), ("", Some(0), "", "{\"city\":")], &[("", Some(0), "", " 1}")],
+        ], &[("a", "f", "{\"city\": 1}")]),
+        ("calls interleaved", &[
+            &[("a", Some(0), "f", "{"), ("b", Some(1), "g", "[")], &[("", Some(1), "", "]"), ("", Some(0), "", "}")],
+        ], &[("a", "f", "{}"), ("b", "g", "[]")]),
+        ("deepseek behind ollama: the second head has the first index, its tail the second", &[
+            &[("a", Some(0), "f", "{\"q\":1}")], &[("b", Some(0), "f", "{\"r\":")], &[("", Some(1), "", "2}")],
+        ], &[("a", "f", "{\"q\":1}"), ("b", "f", "{\"r\":2}")]),
+        ("Gemini behind a gateway: whole calls, all with index 0", &[
+            &[("a", Some(0), "f", "{\"q\":1}")], &[("b", Some(0), "f", "{\"q\":2}")], &[("c", Some(0), "f", "{\"q\":3}")],
+        ], &[("a", "f", "{\"q\":1}"), ("b", "f", "{\"q\":2}"), ("c", "f", "{\"q\":3}")]),
+        ("all with index 0, each in parts", &[
+            &[("a", Some(0), "f", "{")], &[("", Some(0), "", "}")], &[("b", Some(0), "g", "[")], &[("", Some(0), "", "]")],
+        ], &[("a", "f", "{}"), ("b", "g", "[]")]),
+        ("no index at all, ids on the heads", &[
+            &[("a", None, "f", "{")], &[("", None, "", "}")], &[("b", None, "g", "{")], &[("", None, "", "}")],
+        ], &[("a", "f", "{}"), ("b", "g", "{}")]),
+        ("no index, the id on every part", &[
+            &[("a", None, "f", "{"), ("b", None, "g", "[")], &[("a", None, "", "}")], &[("b", None, "", "]")],
+        ], &[("a", "f", "{}"), ("b", "g", "[]")]),
+        ("the id and name repeated on every part", &[
+            &[("a", Some(0), "f", "{\"x\"")], &[("a", Some(0), "f", ":1")], &[("a", Some(0), "f", "}")],
+        ], &[("a", "f", "{\"x\":1}")]),
+        ("a known id with a wrong index", &[
+            &[("a", Some(0), "f", "{")], &[("b", Some(1), "g", "[")], &[("a", Some(1), "", "}")], &[("", Some(1), "", "]")],
+        ], &[("a", "f", "{}"), ("b", "g", "[]")]),
+        ("neither ids nor indexes, whole calls", &[
+            &[("", None, "f", "{\"x\":1}")], &[("", None, "f", "{\"x\":2}")], &[("", None, "g", "{}")],
+        ], &[("", "f", "{\"x\":1}"), ("", "f", "{\"x\":2}"), ("", "g", "{}")]),
+        ("the name blank on later parts", &[
+            &[("a", Some(0), "f", "")], &[("", Some(0), "", "{}")], &[("", Some(0), "", "")],
+        ], &[("a", "f", "{}")]),
+        ("the name repeated on a last, empty part", &[
+            &[("", Some(0), "f", "{}")], &[("", Some(0), "f", "")],
+        ], &[("", "f", "{}")]),
+        ("a new id on every part, the name on the first only", &[
+            &[("a", Some(0), "f", "{")], &[("a2", Some(0), "", "\"x\":1")], &[("a3", Some(0), "", "}")],
+        ], &[("a", "f", "{\"x\":1}")]),
+        ("indexes from 1", &[
+            &[("a", Some(1), "f", "{")], &[("", Some(1), "", "}")], &[("b", Some(2), "g", "{}")],
+        ], &[("a", "f", "{}"), ("b", "g", "{}")]),
+        ("a call without arguments", &[&[("a", Some(0), "now", "")]], &[("a", "now", "")]),
+    ];
+    for (why, events, expected) in shapes {
+        let body: String = events
+            .iter()
+            .map(|parts| {
+                let parts: Vec<Value> = parts
+                    .iter()
+                    .map(|&(id, index, name, arguments)| {
+                        let mut part = json!({"function": {"arguments": arguments}});
+                        for (member, text) in [("/id", id), ("/function/name", name)] {
+                            let (at, member) = member.rsplit_once('/').unwrap();
+                            if !text.is_empty() {
+                                part.pointer_mut(at).unwrap()[member] = text.into();
+                            }
+                        }
+                        if let Some(index) = index {
+                            part["index"] = index.into();
+                        }
+                        part
+                    })
+                    .collect();
+                delta(json!({"tool_calls": parts}))
+            })
+            .collect();
+        let (_, response) = run(&format!("{body}{DONE}")).unwrap();
+        let calls: Vec<_> = response
+            .tool_calls()
+            .iter()
+            .map(|call| (&*call.id, &*call.function.name, &*call.function.arguments))
+            .collect();
+        assert_eq!(calls, *expected, "{why}");
+    }
+}
+
+#[test]
+fn arguments_that_are_an_object_are_read_as_its_text() {
+    let call = json!({"id": "a", "index": 0, "function": {"name": "f", "arguments": {"x": 1}}});
+    let (_, response) = run(&format!("{}{DONE}", delta(json!({"tool_calls": [call]})))).unwrap();
+    assert_eq!(response.tool_calls()[0].function.arguments, r#"{"x":1}"#);
+}
+
+#[test]
+fn what_is_collected_is_what_was_sent() {
+    let body = [
+        delta(json!({"role": "assistant", "content": null, "reasoning_content": "Let me "})),
+        delta(json!({"reasoning_content": "think.", "reasoning_details": [{"text": "Let"}]})),
+        delta(json!({"reasoning_details": [{"text": " me"}], "signature": "ab"})),
+        delta(json!({"content": "Hi", "signature": "cd"})),
+        delta(json!({"content": ""})),
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n".to_owned(),
+        STOP.to_owned(),
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2},\"timings\":{}}\n\n"
+            .to_owned(),
+        DONE.to_owned(),
+    ];
+    let (end, response) = run(&body.concat()).unwrap();
+    assert_eq!(end, StreamEnd::Done);
+    let usage = response.usage.as_ref().unwrap();
+    assert_eq!(usage.completion_tokens, Some(2), "the last counts, they are not added up");
+    assert_eq!(response.reasoning(), Some("Let me think."));
+    assert_eq!(response.finish_reason(), Some(&FinishReason::Stop));
+    assert!(response.extra.contains_key("timings"));
+    // The message goes back with everything it came with.
+    let message = response.message().unwrap().clone();
+    let request = ChatRequest::new("m", [Message::user("?")]).message(message);
+    assert_eq!(
+        serde_json::to_value(&request).unwrap()["messages"][1],
+        json!({
+            "role": "assistant", "content": "Hi", "reasoning_content": "Let me think.",
+            "reasoning_details": [{"text": "Let"}, {"text": " me"}], "signature": "abcd",
+        })
+    );
+}
+
+#[test]
+fn chunks_from_elsewhere_are_collected_as_the_decoder_does() {
+    let mut decoder = ChatDecoder::new();
+    let mut collector = ChatCollector::new();
+    let words = ["a", "b\\n", "\\\"c\\\"", "d", "\u{20ac}"].map(|word| ONE.replace("one ", word));
+    decoder.push(format!("{}{STOP}{DONE}", words.concat()).into());
+    while decoder.advance().unwrap() == Progress::Chunk {
+        collector.push(decoder.chunk());
+    }
+    assert_eq!(collector.partial(), decoder.partial());
+    assert_eq!(collector.into_response().text(), "ab\n\"c\"d\u{20ac}");
+}
+
+#[test]
+fn a_whole_answer_is_read_in_every_form() {
+    let whole = json!({"choices": [{"message": {"content": "one "}, "finish_reason": "stop"}]});
+    let as_delta = json!({"choices": [{"delta": {"content": "one "}}]});
+    for (why, body) in [
+        ("JSON", whole.to_string()),
+        ("JSON after blanks", format!(" \n{whole}")),
+        ("`delta` for `message`", as_delta.to_string()),
+        ("a stream that nobody asked for", format!("{ONE}{STOP}{DONE}")),
+        ("a stream that begins with a comment", format!(": hello\n\n{ONE}{STOP}{DONE}")),
+        ("a stream gathered into a text", json!(format!("{ONE}{STOP}{DONE}")).to_string()),
+    ] {
+        assert_eq!(ChatResponse::decode(body.as_bytes()).unwrap().text(), "one ", "{why}");
+    }
+    for (why, body, message) in [
+        ("an error", r#"{"error":{"message":"boom"}}"#.to_owned(), "the answer is an error of the server: boom"),
+        ("an error in a stream", format!("{ONE}data: {{\"error\":\"boom\"}}\n\n"), "the answer is an error of the server: boom"),
+        ("a stream cut", ONE.to_owned(), "the answer is a stream that broke off"),
+        ("cut", whole.to_string()[..30].to_owned(), "the answer cannot be read"),
+        ("a page", "<html>".to_owned(), "the answer cannot be read"),
+        ("a text", "\"token-0 token-1 \"".to_owned(), "the answer is a stream that broke off"),
+        ("nothing", String::new(), "the answer is a stream that broke off"),
+        ("NaN", r#"{"choices":[],"created":NaN}"#.to_owned(), "the answer cannot be read"),
+    ] {
+        let error = ChatResponse::decode(body.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), message, "{why}");
+        assert!(body.starts_with(error.start()), "{why}");
+    }
+}
+
+#[test]
+fn an_event_over_the_limit_fails_the_stream() {
+    for body in [ONE.to_owned() + ONE, "{".repeat(80)] {
+        let mut decoder = ChatDecoder::with_limit(ONE.len() - 2);
+        decoder.push(body.clone().into());
+        let long = format!("data: {}", "x".repeat(100));
+        decoder.push(long.into());
+        let error = loop {
+            match decoder.advance() {
+                Ok(progress) => assert_eq!(progress, Progress::Chunk),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error.kind(), StreamErrorKind::TooLong(_)), "{error}");
+        let text = if body.starts_with('{') { "" } else { "one one " };
+        assert_eq!(error.partial().text(), text);
+    }
+}
