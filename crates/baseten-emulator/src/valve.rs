@@ -45,7 +45,10 @@ pub(crate) struct Valve {
     armed: Vec<Armed>,
     /// The wait of the fault that is due.
     wait: Option<Pin<Box<Sleep>>>,
+    /// Bytes to be sent before any others, and where they began. What was due there already
+    /// comes after them.
     insert: BytesMut,
+    inserted_at: u64,
     pace: Option<Pace>,
     pause: Option<Pin<Box<Sleep>>>,
     /// The current answer may be sent (its faults count), and was sent.
@@ -102,15 +105,14 @@ impl Valve {
     /// What may be done, given that `next` stands ready to be written.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, next: &[u8]) -> Poll<Pass> {
         if self.armed.is_empty() && self.insert.is_empty() && self.pace.is_none() {
-            return Poll::Ready(self.up_to(next.len()));
+            return Poll::Ready(if next.is_empty() {
+                Pass::Nothing
+            } else {
+                Pass::Bytes(next.len())
+            });
         }
         if !elapsed(&mut self.pause, cx) {
             return Poll::Pending;
-        }
-        if self.armed.iter().any(|armed| matches!(armed.fault.at, At::Body(_))) {
-            let skip = usize::try_from(self.head.scanned.saturating_sub(self.sent()));
-            let coming = if self.insert.is_empty() { next } else { &self.insert };
-            self.head.scan(coming.get(skip.unwrap_or(0)..).unwrap_or_default());
         }
         while let Some(due) = self.armed.iter().position(|armed| self.is_due(armed)) {
             if !self.waited(due, cx) {
@@ -121,7 +123,10 @@ impl Valve {
                 Action::Cut => return Poll::Ready(Pass::Kill(Kill::Cut)),
                 Action::Close => return Poll::Ready(Pass::Kill(Kill::Close)),
                 Action::Stall => return Poll::Pending,
-                Action::Send(bytes) => self.insert.extend_from_slice(bytes),
+                Action::Send(bytes) => {
+                    self.inserted_at = self.total;
+                    self.insert.extend_from_slice(bytes);
+                }
                 Action::Slow { bytes, every } => {
                     let (bytes, lasting) = ((*bytes).max(1), self.armed[due].lasting);
                     self.pace = Some(Pace { bytes, every: *every, lasting });
@@ -137,15 +142,21 @@ impl Valve {
             }
             self.disarm(due);
         }
-        if self.insert.is_empty() {
-            return Poll::Ready(self.up_to(next.len()));
+        let inserting = !self.insert.is_empty();
+        let coming = if inserting { &self.insert } else { next };
+        if self.armed.iter().any(|armed| matches!(armed.fault.at, At::Body(_))) {
+            // Not beyond the next fault: what it inserts belongs before the rest.
+            let scanned = usize::try_from(self.head.scanned.saturating_sub(self.sent()));
+            let certain = self.allowed(coming.len());
+            self.head.scan(coming.get(scanned.unwrap_or(0)..certain).unwrap_or_default());
         }
-        match self.up_to(self.insert.len()) {
-            Pass::Bytes(n) => {
-                Poll::Ready(Pass::Inserted(Bytes::copy_from_slice(&self.insert[..n])))
-            }
-            other => Poll::Ready(other),
-        }
+        let coming = if inserting { &self.insert } else { next };
+        let n = self.allowed(coming.len());
+        Poll::Ready(match n {
+            0 => Pass::Nothing,
+            _ if inserting => Pass::Inserted(Bytes::copy_from_slice(&coming[..n])),
+            _ => Pass::Bytes(n),
+        })
     }
 
     /// This many bytes were written.
@@ -179,10 +190,7 @@ impl Valve {
     }
 
     /// How many of `offered` bytes may go before the next fault or pause.
-    fn up_to(&self, offered: usize) -> Pass {
-        if offered == 0 {
-            return Pass::Nothing;
-        }
+    fn allowed(&self, offered: usize) -> usize {
         let pace = self.pace.as_ref().map_or(usize::MAX, |pace| pace.bytes);
         let ahead = self.armed.iter().filter_map(|armed| self.position(armed)).min();
         let ahead = ahead.map_or(usize::MAX, |at| {
@@ -190,7 +198,7 @@ impl Valve {
         });
         // A fault that is reached but not active (its answer is not ready) limits nothing.
         let ahead = if ahead == 0 { usize::MAX } else { ahead };
-        Pass::Bytes(offered.min(pace).min(ahead))
+        offered.min(pace).min(ahead)
     }
 
     /// Where on the connection's stream a fault lies, if that is known yet.
@@ -204,13 +212,14 @@ impl Valve {
     }
 
     fn is_due(&self, armed: &Armed) -> bool {
-        match armed.fault.at {
-            At::End => self.done,
-            _ => {
-                (self.open || armed.lasting)
-                    && self.position(armed).is_some_and(|at| at <= self.total)
-            }
+        let inserting = !self.insert.is_empty();
+        if armed.fault.at == At::End {
+            return self.done && !inserting;
         }
+        let reached = self
+            .position(armed)
+            .is_some_and(|at| at <= self.total && !(inserting && at <= self.inserted_at));
+        reached && (self.open || armed.lasting)
     }
 
     fn waited(&mut self, due: usize, cx: &mut Context<'_>) -> bool {

@@ -122,7 +122,7 @@ fn notices_at_once_that_a_peer_left() {
     let chunks = [(Duration::ZERO, "a"), (Duration::ZERO, "b"), (hour, "c")];
     let stream = Answer::stream(chunks);
     // Two events are read; the third is due in an hour.
-    emulator.model("abc").answer(stream.clone());
+    emulator.model("abc").answer(stream);
     let mut socket = connect(&emulator);
     socket.write_all(post("/model/abc/predict", "1").as_bytes()).unwrap();
     let mut received = Vec::new();
