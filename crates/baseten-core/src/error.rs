@@ -279,7 +279,8 @@ impl Error {
 
     /// A body that is not the JSON its type promised. The whole of it is kept.
     pub(crate) fn decode(body: Bytes, meta: Meta, error: serde_json::Error) -> Self {
-        let at = offset(&body, error.line(), error.column());
+        let end = error.is_eof();
+        let at = if end { body.len() } else { offset(&body, error.line(), error.column()) };
         let kind = response::text(&meta.headers, "content-type").unwrap_or("no content type");
         let message = if body.is_empty() {
             "the answer is empty, not JSON".into()

@@ -1,0 +1,159 @@
+//! Both facades behind one face, so that every test runs against each of them.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test file uses its own part, and stops where it cannot go on"
+)]
+
+use std::time::Duration;
+
+use baseten::{
+    ByteStream, Bytes, CallOptions, Error, Meta, Method, Response, RetryPolicy, Timeouts,
+};
+use baseten_emulator::{Answer, DUMMY_KEY, Emulator};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+/// A ceiling for what should take milliseconds, on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// One facade with a client for model `abc` of an emulator.
+pub(crate) enum Facade {
+    Async(Runtime, baseten::Model),
+    Blocking(baseten_blocking::Model),
+}
+
+pub(crate) enum Stream<'a> {
+    Async(&'a Runtime, ByteStream),
+    Blocking(baseten_blocking::ByteStream),
+}
+
+/// Runs a test against both facades, each with an emulator of its own.
+pub(crate) fn each(test: impl Fn(&Facade, &Emulator)) {
+    each_with(CallOptions::default(), test);
+}
+
+pub(crate) fn each_with(options: CallOptions, test: impl Fn(&Facade, &Emulator)) {
+    for blocking in [false, true] {
+        let emulator = Emulator::start().unwrap();
+        let facade = Facade::new(blocking, &emulator.base_url("abc"), options);
+        test(&facade, &emulator);
+    }
+}
+
+pub(crate) fn once() -> CallOptions {
+    CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() }
+}
+
+pub(crate) fn within(timeouts: Timeouts) -> CallOptions {
+    CallOptions { timeouts, ..CallOptions::default() }
+}
+
+impl Facade {
+    pub(crate) fn new(blocking: bool, base_url: &str, options: CallOptions) -> Self {
+        if blocking {
+            let client = baseten_blocking::Client::builder();
+            let client = client.api_key(DUMMY_KEY).base_url(base_url).options(options);
+            return Self::Blocking(client.build().unwrap().model("abc").unwrap());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = baseten::Client::builder();
+        let client = client.api_key(DUMMY_KEY).base_url(base_url).options(options);
+        Self::Async(runtime, client.build().unwrap().model("abc").unwrap())
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Async(..) => "async",
+            Self::Blocking(..) => "blocking",
+        }
+    }
+
+    pub(crate) fn predict(&self, input: &Value) -> Result<Response<Value>, Error> {
+        match self {
+            Self::Async(runtime, model) => runtime.block_on(model.predict(input)),
+            Self::Blocking(model) => model.predict(input),
+        }
+    }
+
+    pub(crate) fn predict_bytes(
+        &self,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<Response<Bytes>, Error> {
+        match self {
+            Self::Async(runtime, model) => {
+                runtime.block_on(model.predict_bytes(content_type, body))
+            }
+            Self::Blocking(model) => model.predict_bytes(content_type, body),
+        }
+    }
+
+    pub(crate) fn stream(&self, input: &Value) -> Result<Stream<'_>, Error> {
+        match self {
+            Self::Async(runtime, model) => {
+                Ok(Stream::Async(runtime, runtime.block_on(model.predict_stream(input))?))
+            }
+            Self::Blocking(model) => Ok(Stream::Blocking(model.predict_stream(input)?)),
+        }
+    }
+
+    pub(crate) fn sync(
+        &self,
+        method: Method,
+        route: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Response<Bytes>, Error> {
+        macro_rules! request {
+            ($model:expr) => {{
+                let mut request = $model.sync(method, route);
+                for (name, value) in headers {
+                    request = request.header(name, value);
+                }
+                match body {
+                    Some(body) => request.json(body),
+                    None => request,
+                }
+                .send()
+            }};
+        }
+        match self {
+            Self::Async(runtime, model) => runtime.block_on(async { request!(model).await }),
+            Self::Blocking(model) => request!(model),
+        }
+    }
+}
+
+impl Stream<'_> {
+    pub(crate) fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Async(runtime, body) => runtime.block_on(body.chunk()),
+            Self::Blocking(body) => body.chunk(),
+        }
+    }
+
+    pub(crate) fn meta(&self) -> &Meta {
+        match self {
+            Self::Async(_, body) => body.meta(),
+            Self::Blocking(body) => body.meta(),
+        }
+    }
+
+    /// Everything up to the end, or up to the error.
+    pub(crate) fn rest(&mut self) -> (Vec<u8>, Option<Error>) {
+        let mut all = Vec::new();
+        loop {
+            match self.chunk() {
+                Ok(Some(chunk)) => all.extend_from_slice(&chunk),
+                Ok(None) => return (all, None),
+                Err(error) => return (all, Some(error)),
+            }
+        }
+    }
+}
+
+/// A 200 whose body has this content type and these bytes.
+pub(crate) fn body(content_type: &str, body: &'static [u8]) -> Answer {
+    Answer::bytes(content_type, body)
+}
