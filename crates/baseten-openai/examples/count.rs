@@ -53,7 +53,9 @@ const HEAD: &str = r#"{"id":"chatcmpl-8f6daf954acf1baf0fe6fe46b8108","object":"c
 
 fn text_event(at: usize) -> String {
     let word = WORDS[at % WORDS.len()];
-    format!("data: {HEAD}\"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n")
+    format!(
+        "data: {HEAD}\"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
+    )
 }
 
 fn logprobs_event(at: usize) -> String {

@@ -1,7 +1,7 @@
 //! JSON of a chat model, told apart from the errors that come in its place with status 200.
 
 use baseten_core::ApiError;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
@@ -65,6 +65,34 @@ pub(crate) fn read<T: Document>(what: &'static str, body: &[u8]) -> Result<T, St
             }
             _ => StreamErrorKind::Undecodable(DecodeError::of_json(what, text, source)),
         }),
+    }
+}
+
+/// The error that a body is, where that was not the JSON it should be.
+pub(crate) fn error_in(body: &[u8]) -> Option<ApiError> {
+    let anything: Anything = serde_json::from_slice(body).ok()?;
+    is_error(&anything).then(|| ApiError::parse(body))
+}
+
+#[derive(Deserialize)]
+struct Anything {
+    #[serde(default)]
+    object: String,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Document for Anything {
+    fn object(&self) -> &str {
+        &self.object
+    }
+
+    fn extra(&self) -> &Extra {
+        &self.extra
+    }
+
+    fn has_content(&self) -> bool {
+        false
     }
 }
 

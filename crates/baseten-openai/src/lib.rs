@@ -2,8 +2,10 @@
 
 mod chunk;
 mod collector;
+mod cursor;
 mod decoder;
 mod document;
+mod embedding;
 mod error;
 mod extra;
 mod format;
@@ -16,10 +18,12 @@ mod request;
 mod response;
 mod tool;
 mod usage;
+mod vectors;
 
 pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta};
 pub use collector::ChatCollector;
 pub use decoder::{ChatDecoder, Progress, StreamEnd};
+pub use embedding::{EmbeddingRequest, EmbeddingResponse, EncodingFormat, Input};
 pub use error::{DecodeError, StreamError, StreamErrorKind};
 pub use extra::Extra;
 pub use format::{JsonSchema, ResponseFormat};

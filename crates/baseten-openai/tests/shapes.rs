@@ -9,8 +9,11 @@ use baseten_openai::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+/// How it ended, and the answer as far as it came.
+type Outcome = Result<(StreamEnd, ChatResponse), Box<(String, ChatResponse)>>;
+
 /// Runs a body through a decoder, whole and cut at every place, and gives what it comes to.
-fn run(body: &str) -> Result<(StreamEnd, ChatResponse), (String, ChatResponse)> {
+fn run(body: &str) -> Outcome {
     let whole = run_cut(body, body.len());
     for at in 0..body.len() {
         assert_eq!(run_cut(body, at), whole, "{body:?} cut at {at}");
@@ -18,7 +21,7 @@ fn run(body: &str) -> Result<(StreamEnd, ChatResponse), (String, ChatResponse)> 
     whole
 }
 
-fn run_cut(body: &str, at: usize) -> Result<(StreamEnd, ChatResponse), (String, ChatResponse)> {
+fn run_cut(body: &str, at: usize) -> Outcome {
     let mut decoder = ChatDecoder::new();
     let (first, second) = body.as_bytes().split_at(at);
     let mut pieces = [first, second].into_iter();
@@ -37,7 +40,7 @@ fn run_cut(body: &str, at: usize) -> Result<(StreamEnd, ChatResponse), (String, 
                     StreamErrorKind::Undecodable(error) => format!("undecodable: {error}"),
                     kind => format!("{kind:?}"),
                 };
-                return Err((kind, error.into_parts().1));
+                return Err(Box::new((kind, error.into_parts().1)));
             }
         }
     }
@@ -61,14 +64,22 @@ fn every_end_has_its_name() {
     for (why, body, end) in [
         ("as it should be", format!("{ONE}{STOP}{DONE}"), Ok(Done)),
         ("an engine that gives no reason", format!("{ONE}{DONE}"), Ok(DoneWithoutReason)),
-        ("a reason that is empty", format!("{ONE}{}{DONE}", STOP.replace("stop", "")), Ok(DoneWithoutReason)),
+        (
+            "a reason that is empty",
+            format!("{ONE}{}{DONE}", STOP.replace("stop", "")),
+            Ok(DoneWithoutReason),
+        ),
         ("a server that sends no end marker", format!("{ONE}{STOP}"), Ok(ReasonWithoutDone)),
         ("neither: cut", ONE.to_owned(), Err("truncated")),
         ("nothing at all", String::new(), Err("truncated")),
         ("only comments", ": keep-alive\n\n".to_owned(), Err("truncated")),
         ("cut within the marker", format!("{ONE}{STOP}data: [DO"), Ok(ReasonWithoutDone)),
         ("the marker without its blank line", format!("{ONE}{STOP}data: [DONE]"), Ok(Done)),
-        ("the last event without its blank line", format!("{ONE}{}", STOP.trim_end()), Ok(ReasonWithoutDone)),
+        (
+            "the last event without its blank line",
+            format!("{ONE}{}", STOP.trim_end()),
+            Ok(ReasonWithoutDone),
+        ),
         ("more after the marker", format!("{ONE}{STOP}{DONE}data: {{nonsense\n\n"), Ok(Done)),
         ("blanks around the marker", format!("{ONE}{STOP}data:  [DONE] \n\n"), Ok(Done)),
         ("an answer in one piece", whole.to_string(), Ok(Document)),
@@ -76,16 +87,29 @@ fn every_end_has_its_name() {
         ("an answer in one piece, cut", whole.to_string()[..40].to_owned(), Err("truncated")),
         ("a stream gathered into a JSON text", gathered, Ok(Done)),
         ("a reason alone, after a blank event", format!("data:\n\n{ONE}{STOP}{DONE}"), Ok(Done)),
-        ("a page of a proxy", "<html>oops</html>".to_owned(), Err("undecodable: the answer cannot be read")),
-        ("an event that is no JSON", format!("{ONE}data: oops\n\n"), Err("undecodable: an event of the stream cannot be read")),
-        ("an event that is no object", format!("{ONE}data: 5\n\n"), Err("undecodable: an event of the stream cannot be read")),
+        (
+            "a page of a proxy",
+            "<html>oops</html>".to_owned(),
+            Err("undecodable: the answer cannot be read"),
+        ),
+        (
+            "an event that is no JSON",
+            format!("{ONE}data: oops\n\n"),
+            Err("undecodable: an event of the stream cannot be read"),
+        ),
+        (
+            "an event that is no object",
+            format!("{ONE}data: 5\n\n"),
+            Err("undecodable: an event of the stream cannot be read"),
+        ),
     ] {
         match (run(&body), end) {
             (Ok((got, response)), Ok(end)) => {
                 assert_eq!(got, end, "{why}");
                 assert_eq!(response.text(), "one ", "{why}");
             }
-            (Err((got, partial)), Err(end)) => {
+            (Err(error), Err(end)) => {
+                let (got, partial) = *error;
                 assert_eq!(got, end, "{why}");
                 let had_text = body.contains("one ") && !body.starts_with('{');
                 assert_eq!(partial.text(), if had_text { "one " } else { "" }, "{why}");
@@ -98,22 +122,42 @@ fn every_end_has_its_name() {
 #[test]
 fn every_shape_of_an_error_in_a_stream_fails_it() {
     for (why, event, message) in [
-        ("OpenAI, LiteLLM", r#"data: {"error":{"message":"boom","type":null,"code":"500"}}"#, "boom"),
+        (
+            "OpenAI, LiteLLM",
+            r#"data: {"error":{"message":"boom","type":null,"code":"500"}}"#,
+            "boom",
+        ),
         ("LM Studio: no type", r#"data: {"error":{"message":"boom"}}"#, "boom"),
         ("text", r#"data: {"error":"boom"}"#, "boom"),
-        ("vLLM", r#"data: {"object":"error","message":"boom","type":"BadRequestError","code":400}"#, "boom"),
+        (
+            "vLLM",
+            r#"data: {"object":"error","message":"boom","type":"BadRequestError","code":400}"#,
+            "boom",
+        ),
         ("named", "event: error\ndata: {\"message\":\"boom\"}", "boom"),
         ("named, as text", "event: error\ndata: boom", "boom"),
-        ("Anthropic", r#"data: {"type":"error","error":{"type":"overloaded_error","message":"boom"}}"#, "boom"),
+        (
+            "Anthropic",
+            r#"data: {"type":"error","error":{"type":"overloaded_error","message":"boom"}}"#,
+            "boom",
+        ),
         ("FastAPI", r#"data: {"detail":"boom"}"#, "boom"),
         ("flat", r#"data: {"message":"boom","type":"Bad Request","code":400}"#, "boom"),
-        ("OpenRouter: beside a choice", r#"data: {"id":"c","error":{"code":502,"message":"boom"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#, "boom"),
-        ("with a member of an odd type", r#"data: {"error":{"message":"boom"},"choices":"none"}"#, "boom"),
+        (
+            "OpenRouter: beside a choice",
+            r#"data: {"id":"c","error":{"code":502,"message":"boom"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#,
+            "boom",
+        ),
+        (
+            "with a member of an odd type",
+            r#"data: {"error":{"message":"boom"},"choices":"none"}"#,
+            "boom",
+        ),
         ("in place of the stream", r#"{"error":{"message":"boom"}}"#, "boom"),
     ] {
         let in_place = event.starts_with('{');
         let body = if in_place { event.to_owned() } else { format!("{ONE}{event}\n\n{ONE}{DONE}") };
-        let (kind, partial) = run(&body).expect_err(why);
+        let (kind, partial) = *run(&body).expect_err(why);
         assert_eq!(kind, format!("failed: {message}"), "{why}");
         assert_eq!(partial.text(), if in_place { "" } else { "one " }, "{why}");
     }
@@ -168,83 +212,85 @@ fn with_several_choices_all_must_be_done() {
     }
 }
 
-/// Shapes of streamed tool calls. A part is `(id, index, name, arguments)`, an event a list of parts.
+/// A part of a call: `(id, index, name, arguments)`.
+type Part = (&'static str, Option<u32>, &'static str, &'static str);
+/// A call that must come of it: `(id, name, arguments)`.
+type Call = (&'static str, &'static str, &'static str);
+
+type ToolCallShape = (&'static str, &'static [&'static [Part]], &'static [Call]);
+
+/// Shapes of streamed tool calls: events, each a list of parts, and the calls they are.
+#[rustfmt::skip]
+const TOOL_CALLS: &[ToolCallShape] = &[
+    ("OpenAI: head with id and name, tails by index", &[
+        &[("a", Some(0), "f", "")], &[("", Some(0), "", "{\"x\":")], &[("", Some(0), "", "1}")],
+        &[("b", Some(1), "g", "")], &[("", Some(1), "", "{}")],
+    ], &[("a", "f", "{\"x\":1}"), ("b", "g", "{}")]),
+    ("vLLM, speculative: two entries of one index in the first event", &[
+        &[("a", Some(0), "f", ""), ("", Some(0), "", "{\"city\":")], &[("", Some(0), "", " 1}")],
+    ], &[("a", "f", "{\"city\": 1}")]),
+    ("calls interleaved", &[
+        &[("a", Some(0), "f", "{"), ("b", Some(1), "g", "[")], &[("", Some(1), "", "]"), ("", Some(0), "", "}")],
+    ], &[("a", "f", "{}"), ("b", "g", "[]")]),
+    ("deepseek behind ollama: the second head has the first index, its tail the second", &[
+        &[("a", Some(0), "f", "{\"q\":1}")], &[("b", Some(0), "f", "{\"r\":")], &[("", Some(1), "", "2}")],
+    ], &[("a", "f", "{\"q\":1}"), ("b", "f", "{\"r\":2}")]),
+    ("Gemini behind a gateway: whole calls, all with index 0", &[
+        &[("a", Some(0), "f", "{\"q\":1}")], &[("b", Some(0), "f", "{\"q\":2}")], &[("c", Some(0), "f", "{\"q\":3}")],
+    ], &[("a", "f", "{\"q\":1}"), ("b", "f", "{\"q\":2}"), ("c", "f", "{\"q\":3}")]),
+    ("all with index 0, each in parts", &[
+        &[("a", Some(0), "f", "{")], &[("", Some(0), "", "}")], &[("b", Some(0), "g", "[")], &[("", Some(0), "", "]")],
+    ], &[("a", "f", "{}"), ("b", "g", "[]")]),
+    ("no index at all, ids on the heads", &[
+        &[("a", None, "f", "{")], &[("", None, "", "}")], &[("b", None, "g", "{")], &[("", None, "", "}")],
+    ], &[("a", "f", "{}"), ("b", "g", "{}")]),
+    ("no index, the id on every part", &[
+        &[("a", None, "f", "{"), ("b", None, "g", "[")], &[("a", None, "", "}")], &[("b", None, "", "]")],
+    ], &[("a", "f", "{}"), ("b", "g", "[]")]),
+    ("the id and name repeated on every part", &[
+        &[("a", Some(0), "f", "{\"x\"")], &[("a", Some(0), "f", ":1")], &[("a", Some(0), "f", "}")],
+    ], &[("a", "f", "{\"x\":1}")]),
+    ("a known id with a wrong index", &[
+        &[("a", Some(0), "f", "{")], &[("b", Some(1), "g", "[")], &[("a", Some(1), "", "}")], &[("", Some(1), "", "]")],
+    ], &[("a", "f", "{}"), ("b", "g", "[]")]),
+    ("neither ids nor indexes, whole calls", &[
+        &[("", None, "f", "{\"x\":1}")], &[("", None, "f", "{\"x\":2}")], &[("", None, "g", "{}")],
+    ], &[("", "f", "{\"x\":1}"), ("", "f", "{\"x\":2}"), ("", "g", "{}")]),
+    ("the name blank on later parts", &[
+        &[("a", Some(0), "f", "")], &[("", Some(0), "", "{}")], &[("", Some(0), "", "")],
+    ], &[("a", "f", "{}")]),
+    ("the name repeated on a last, empty part", &[
+        &[("", Some(0), "f", "{}")], &[("", Some(0), "f", "")],
+    ], &[("", "f", "{}")]),
+    ("a new id on every part, the name on the first only", &[
+        &[("a", Some(0), "f", "{")], &[("a2", Some(0), "", "\"x\":1")], &[("a3", Some(0), "", "}")],
+    ], &[("a", "f", "{\"x\":1}")]),
+    ("indexes from 1", &[
+        &[("a", Some(1), "f", "{")], &[("", Some(1), "", "}")], &[("b", Some(2), "g", "{}")],
+    ], &[("a", "f", "{}"), ("b", "g", "{}")]),
+    ("a call without arguments", &[&[("a", Some(0), "now", "")]], &[("a", "now", "")]),
+];
+
+fn part(&(id, index, name, arguments): &Part) -> Value {
+    let mut part = json!({"function": {"arguments": arguments}});
+    if !id.is_empty() {
+        part["id"] = id.into();
+    }
+    if !name.is_empty() {
+        part["function"]["name"] = name.into();
+    }
+    if let Some(index) = index {
+        part["index"] = index.into();
+    }
+    part
+}
+
 #[test]
 fn parts_of_tool_calls_find_their_call() {
-    type Part = (&'static str, Option<u32>, &'static str, &'static str);
-    type Call = (&'static str, &'static str, &'static str);
-    #[rustfmt::skip]
-    let shapes: &[(&str, &[&[Part]], &[Call])] = &[
-        ("OpenAI: head with id and name, tails by index", &[
-            &[("a", Some(0), "f", "")], &[("", Some(0), "", "{\"x\":")], &[("", Some(0), "", "1}")],
-            &[("b", Some(1), "g", "")], &[("", Some(1), "", "{}")],
-        ], &[("a", "f", "{\"x\":1}"), ("b", "g", "{}")]),
-        ("vLLM, speculative: two entries of one index in the first event", &[
-            &[("a", Some(0), "f", ""), ("", Some(0), "", "{\"city\":")], &[("", Some(0), "", " 1}")],
-        ], &[("a", "f", "{\"city\": 1}")]),
-        ("calls interleaved", &[
-            &[("a", Some(0), "f", "{"), ("b", Some(1), "g", "[")], &[("", Some(1), "", "]"), ("", Some(0), "", "}")],
-        ], &[("a", "f", "{}"), ("b", "g", "[]")]),
-        ("deepseek behind ollama: the second head has the first index, its tail the second", &[
-            &[("a", Some(0), "f", "{\"q\":1}")], &[("b", Some(0), "f", "{\"r\":")], &[("", Some(1), "", "2}")],
-        ], &[("a", "f", "{\"q\":1}"), ("b", "f", "{\"r\":2}")]),
-        ("Gemini behind a gateway: whole calls, all with index 0", &[
-            &[("a", Some(0), "f", "{\"q\":1}")], &[("b", Some(0), "f", "{\"q\":2}")], &[("c", Some(0), "f", "{\"q\":3}")],
-        ], &[("a", "f", "{\"q\":1}"), ("b", "f", "{\"q\":2}"), ("c", "f", "{\"q\":3}")]),
-        ("all with index 0, each in parts", &[
-            &[("a", Some(0), "f", "{")], &[("", Some(0), "", "}")], &[("b", Some(0), "g", "[")], &[("", Some(0), "", "]")],
-        ], &[("a", "f", "{}"), ("b", "g", "[]")]),
-        ("no index at all, ids on the heads", &[
-            &[("a", None, "f", "{")], &[("", None, "", "}")], &[("b", None, "g", "{")], &[("", None, "", "}")],
-        ], &[("a", "f", "{}"), ("b", "g", "{}")]),
-        ("no index, the id on every part", &[
-            &[("a", None, "f", "{"), ("b", None, "g", "[")], &[("a", None, "", "}")], &[("b", None, "", "]")],
-        ], &[("a", "f", "{}"), ("b", "g", "[]")]),
-        ("the id and name repeated on every part", &[
-            &[("a", Some(0), "f", "{\"x\"")], &[("a", Some(0), "f", ":1")], &[("a", Some(0), "f", "}")],
-        ], &[("a", "f", "{\"x\":1}")]),
-        ("a known id with a wrong index", &[
-            &[("a", Some(0), "f", "{")], &[("b", Some(1), "g", "[")], &[("a", Some(1), "", "}")], &[("", Some(1), "", "]")],
-        ], &[("a", "f", "{}"), ("b", "g", "[]")]),
-        ("neither ids nor indexes, whole calls", &[
-            &[("", None, "f", "{\"x\":1}")], &[("", None, "f", "{\"x\":2}")], &[("", None, "g", "{}")],
-        ], &[("", "f", "{\"x\":1}"), ("", "f", "{\"x\":2}"), ("", "g", "{}")]),
-        ("the name blank on later parts", &[
-            &[("a", Some(0), "f", "")], &[("", Some(0), "", "{}")], &[("", Some(0), "", "")],
-        ], &[("a", "f", "{}")]),
-        ("the name repeated on a last, empty part", &[
-            &[("", Some(0), "f", "{}")], &[("", Some(0), "f", "")],
-        ], &[("", "f", "{}")]),
-        ("a new id on every part, the name on the first only", &[
-            &[("a", Some(0), "f", "{")], &[("a2", Some(0), "", "\"x\":1")], &[("a3", Some(0), "", "}")],
-        ], &[("a", "f", "{\"x\":1}")]),
-        ("indexes from 1", &[
-            &[("a", Some(1), "f", "{")], &[("", Some(1), "", "}")], &[("b", Some(2), "g", "{}")],
-        ], &[("a", "f", "{}"), ("b", "g", "{}")]),
-        ("a call without arguments", &[&[("a", Some(0), "now", "")]], &[("a", "now", "")]),
-    ];
-    for (why, events, expected) in shapes {
+    for (why, events, expected) in TOOL_CALLS {
         let body: String = events
             .iter()
-            .map(|parts| {
-                let parts: Vec<Value> = parts
-                    .iter()
-                    .map(|&(id, index, name, arguments)| {
-                        let mut part = json!({"function": {"arguments": arguments}});
-                        for (member, text) in [("/id", id), ("/function/name", name)] {
-                            let (at, member) = member.rsplit_once('/').unwrap();
-                            if !text.is_empty() {
-                                part.pointer_mut(at).unwrap()[member] = text.into();
-                            }
-                        }
-                        if let Some(index) = index {
-                            part["index"] = index.into();
-                        }
-                        part
-                    })
-                    .collect();
-                delta(json!({"tool_calls": parts}))
-            })
+            .map(|parts| delta(json!({"tool_calls": parts.iter().map(part).collect::<Vec<_>>()})))
             .collect();
         let (_, response) = run(&format!("{body}{DONE}")).unwrap();
         let calls: Vec<_> = response
@@ -324,8 +370,16 @@ fn a_whole_answer_is_read_in_every_form() {
         assert_eq!(ChatResponse::decode(body.as_bytes()).unwrap().text(), "one ", "{why}");
     }
     for (why, body, message) in [
-        ("an error", r#"{"error":{"message":"boom"}}"#.to_owned(), "the answer is an error of the server: boom"),
-        ("an error in a stream", format!("{ONE}data: {{\"error\":\"boom\"}}\n\n"), "the answer is an error of the server: boom"),
+        (
+            "an error",
+            r#"{"error":{"message":"boom"}}"#.to_owned(),
+            "the answer is an error of the server: boom",
+        ),
+        (
+            "an error in a stream",
+            format!("{ONE}data: {{\"error\":\"boom\"}}\n\n"),
+            "the answer is an error of the server: boom",
+        ),
         ("a stream cut", ONE.to_owned(), "the answer is a stream that broke off"),
         ("cut", whole.to_string()[..30].to_owned(), "the answer cannot be read"),
         ("a page", "<html>".to_owned(), "the answer cannot be read"),
