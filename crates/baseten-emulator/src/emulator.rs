@@ -16,6 +16,7 @@ use crate::script::Script;
 use crate::seen::{Log, Seen, TimedOut};
 use crate::server;
 use crate::service::Shared;
+use crate::tls::Tls;
 
 /// The key that an emulator accepts when it was given no other. Not a secret.
 pub const DUMMY_KEY: &str = "dummy-key-0000";
@@ -48,6 +49,7 @@ pub const DUMMY_KEY: &str = "dummy-key-0000";
 pub struct Emulator {
     shared: Arc<Shared>,
     addr: SocketAddr,
+    ca: Option<(Vec<u8>, String)>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,6 +62,7 @@ pub struct Builder {
     keys: Vec<String>,
     keep_body: usize,
     max_body: u64,
+    tls: bool,
 }
 
 impl Emulator {
@@ -73,7 +76,7 @@ impl Emulator {
 
     /// Options first.
     pub fn builder() -> Builder {
-        Builder { port: 0, keys: Vec::new(), keep_body: 1 << 20, max_body: 100 << 20 }
+        Builder { port: 0, keys: Vec::new(), keep_body: 1 << 20, max_body: 100 << 20, tls: false }
     }
 
     /// Where it listens.
@@ -81,9 +84,11 @@ impl Emulator {
         self.addr
     }
 
-    /// `http://127.0.0.1:PORT`: for clients that set the `Host` header themselves.
+    /// `http://127.0.0.1:PORT` (`https` under TLS): for clients that set the `Host` header
+    /// themselves.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        let scheme = if self.ca.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr)
     }
 
     /// The base URL of a model for clients that take one: [`url`](Self::url) and `/model/{id}`.
@@ -100,6 +105,16 @@ impl Emulator {
     /// it leads here.
     pub fn root(&self) -> String {
         format!("api.localhost:{}", self.addr.port())
+    }
+
+    /// The DER of the authority to trust; `None` without TLS. Made anew by every emulator.
+    pub fn ca_der(&self) -> Option<&[u8]> {
+        self.ca.as_ref().map(|(der, _)| &**der)
+    }
+
+    /// The PEM of the same.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca.as_ref().map(|(_, pem)| &**pem)
     }
 
     /// Installs answers for a model; for its `predict` to begin with.
@@ -200,6 +215,13 @@ impl Builder {
         self
     }
 
+    /// Serves TLS 1.2 and 1.3, with a certificate for `127.0.0.1`, `localhost`, `api.localhost` and
+    /// `*.api.localhost` by an authority of its own ([`Emulator::ca_pem`]). Default: no TLS.
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -211,6 +233,8 @@ impl Builder {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
+        let tls = self.tls.then(Tls::generate).transpose()?;
+        let (acceptor, ca) = tls.map(|tls| (tls.acceptor, (tls.ca_der, tls.ca_pem))).unzip();
         let shared = Arc::new(Shared {
             log: Arc::new(Log::new()),
             desk: Arc::new(Desk::default()),
@@ -218,6 +242,7 @@ impl Builder {
             keys: self.keys,
             keep_body: self.keep_body,
             max_body: self.max_body,
+            acceptor,
         });
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = mpsc::channel();
@@ -226,7 +251,7 @@ impl Builder {
             .name("baseten-emulator".into())
             .spawn(move || server::run(listener, serving, stopped, ready))?;
         is_ready.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
-        Ok(Emulator { shared, addr, stop: Some(stop), thread: Some(thread) })
+        Ok(Emulator { shared, addr, ca, stop: Some(stop), thread: Some(thread) })
     }
 }
 

@@ -89,7 +89,7 @@ pub enum Action {
 pub enum At {
     /// After this many bytes were sent: of the answer (head, chunk framing and all) when planned
     /// for a request, of the connection when planned for a connection. On a connection, byte 0 is
-    /// before anything was read: accepted and gone.
+    /// before anything was read: accepted and gone (with TLS only in [`Layer::Tcp`]).
     Byte(u64),
     /// After this many bytes of the answer that follow its head. On HTTP bytes only.
     Body(u64),

@@ -24,6 +24,8 @@ mod seen;
 mod serial;
 mod server;
 mod service;
+mod socket;
+mod tls;
 mod truss;
 mod valve;
 mod wire;

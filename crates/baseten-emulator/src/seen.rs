@@ -25,7 +25,7 @@ pub struct Connection {
     pub index: usize,
     /// When it was accepted, since the emulator started.
     pub opened: Duration,
-    /// When it was closed (our socket is gone by then) and by whom; `None` while it is open.
+    /// When our side of it was closed and by whom; `None` while it is open.
     pub closed: Option<(Duration, Closer)>,
     /// How many request heads arrived on it.
     pub requests: usize,

@@ -1,9 +1,10 @@
 //! The emulator's thread: accepts connections, runs hyper on each, and closes them as they end.
 
-use std::io;
+use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -14,8 +15,9 @@ use tokio::sync::oneshot;
 use crate::link::Link;
 use crate::seen::Log;
 use crate::service::{Service, Shared};
+use crate::socket::Socket;
 use crate::valve::Kill;
-use crate::wire::{HttpWire, Socket};
+use crate::wire::{HttpWire, Wire};
 
 /// Serves until `stop` fires or is dropped. Whatever runs then is dropped with its sockets.
 pub(crate) fn run(
@@ -64,14 +66,40 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let faults = shared.script.for_connection(index);
     let link = Arc::new(Link::new(index, Arc::clone(&shared.log), &faults));
     let socket = Socket::new(stream, Arc::clone(&link));
-    let wire = HttpWire::new(socket, Arc::clone(&link));
     let log = Arc::clone(&shared.log);
-    let wire = serve(wire, &link, shared).await;
-    close(wire.into_inner(), &link, &log).await;
+    let wire = match secure(socket, &link, &shared).await {
+        Ok(wire) => serve(HttpWire::new(wire, Arc::clone(&link)), &link, shared).await,
+        Err(socket) => Wire::Plain(socket),
+    };
+    close(wire, &link, &log).await;
+}
+
+/// The TLS handshake, if there is to be one; gives back the socket of one that failed.
+async fn secure(mut socket: Socket, link: &Link, shared: &Shared) -> Result<Wire, Socket> {
+    let Some(acceptor) = &shared.acceptor else { return Ok(Wire::Plain(socket)) };
+    let accepted = std::future::poll_fn(|cx| {
+        let _step = shared.log.step();
+        // Faults at byte 0, before anything is read.
+        Pin::new(&mut socket).poll_flush(cx)
+    });
+    if accepted.await.is_err() {
+        return Err(socket);
+    }
+    let mut handshake = acceptor.accept(socket).into_fallible();
+    let done = std::future::poll_fn(|cx| {
+        let _step = shared.log.step();
+        Pin::new(&mut handshake).poll(cx)
+    });
+    done.await.map(|stream| Wire::Tls(Box::new(stream))).map_err(|(error, socket)| {
+        if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) {
+            link.peer_left();
+        }
+        socket
+    })
 }
 
 /// HTTP on one connection, until it ends by itself or a fault ends it.
-async fn serve(wire: HttpWire, link: &Arc<Link>, shared: Arc<Shared>) -> HttpWire {
+async fn serve(wire: HttpWire, link: &Arc<Link>, shared: Arc<Shared>) -> Wire {
     let log = Arc::clone(&shared.log);
     let service = Service { shared, link: Arc::clone(link) };
     let mut http = http1::Builder::new().serve_connection(wire, service);
@@ -81,32 +109,34 @@ async fn serve(wire: HttpWire, link: &Arc<Link>, shared: Arc<Shared>) -> HttpWir
         if ended.is_ready() || link.killed().is_some() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    http.into_parts().io
+    http.into_parts().io.into_inner()
 }
 
 /// Ends the connection as the fault, or HTTP, wants it.
-async fn close(socket: Socket, link: &Link, log: &Log) {
+async fn close(wire: Wire, link: &Link, log: &Log) {
     let kill = link.killed();
+    let mut wire = match kill {
+        // Without a close_notify.
+        Some(Kill::Cut | Kill::Reset) => Wire::Plain(wire.into_socket()),
+        Some(Kill::Close) | None => wire,
+    };
     if kill == Some(Kill::Reset) {
-        socket.arm_reset();
+        let _step = log.step();
+        wire.into_socket().reset();
+        link.closed();
+        return;
     }
-    // Closing while a body is on its way would answer it with an RST, and that may cost the peer
-    // the answer that it has not read yet.
-    let lingers = kill != Some(Kill::Reset) && link.is_uploading();
-    let says_so = lingers || matches!(kill, None | Some(Kill::Close));
-    let mut socket = Some(socket);
     std::future::poll_fn(|cx| {
         let _step = log.step();
-        if let Some(socket) = socket.as_mut().filter(|_| says_so) {
-            // The peer may be gone already.
-            let _ = ready!(Pin::new(socket).poll_shutdown(cx));
-        }
-        socket.take_if(|_| !lingers);
-        link.closed();
-        Poll::Ready(())
+        // The peer may be gone already.
+        Pin::new(&mut wire).poll_shutdown(cx).map(|_| link.closed())
     })
     .await;
-    let Some(mut socket) = socket else { return };
-    let mut sink = vec![0; 64 * 1024];
-    while socket.read(&mut sink).await.is_ok_and(|n| n > 0) {}
+    if link.is_uploading() {
+        // Closing now would answer what is on its way with an RST, and that may cost the peer the
+        // answer that it has not read yet.
+        let mut socket = wire.into_socket();
+        let mut sink = vec![0; 64 * 1024];
+        while socket.read(&mut sink).await.is_ok_and(|n| n > 0) {}
+    }
 }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::{Request, Response, Version};
+use tokio_rustls::TlsAcceptor;
 
 use crate::answer::{Answer, Body};
 use crate::body::Outgoing;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Vec<String>,
     pub(crate) keep_body: usize,
     pub(crate) max_body: u64,
+    pub(crate) acceptor: Option<TlsAcceptor>,
 }
 
 /// The service of one connection.

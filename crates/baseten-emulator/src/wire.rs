@@ -1,6 +1,7 @@
-//! The two layers of a connection's bytes: the TCP socket, and what HTTP sees above it.
+//! The bytes of a connection as HTTP sees them: plain or decrypted, with the valve before TLS.
 //!
-//! Each passes outgoing bytes through its valve. Neither knows what the bytes mean.
+//! It notices that the peer left and when everything was written. It knows no HTTP but for the
+//! head that a raw answer goes without.
 
 use std::io;
 use std::pin::Pin;
@@ -9,75 +10,84 @@ use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::fault::Layer;
 use crate::link::{Link, Part};
-use crate::valve::Pass;
+use crate::socket::{Socket, idle_through, write_through};
 
-/// The socket, and the valve behind TLS.
+/// A socket, or TLS on one.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    stream: TcpStream,
-    link: Arc<Link>,
+pub(crate) enum Wire {
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
-/// What hyper reads and writes: notices that the peer left, and has the valve before TLS.
+/// What hyper reads and writes.
 #[derive(Debug)]
 pub(crate) struct HttpWire {
-    inner: Socket,
+    inner: Wire,
     link: Arc<Link>,
     scratch: Box<[u8]>,
 }
 
-impl Socket {
-    pub(crate) fn new(stream: TcpStream, link: Arc<Link>) -> Self {
-        Self { stream, link }
-    }
-
-    /// The next close is an RST.
-    pub(crate) fn arm_reset(&self) {
-        // It can only fail on a socket that is dead already.
-        let _ = self.stream.set_zero_linger();
+impl Wire {
+    /// The socket, without a word to TLS.
+    pub(crate) fn into_socket(self) -> Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.into_inner().0,
+        }
     }
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for Wire {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for Wire {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        write_through(&this.link, Layer::Tcp, &mut this.stream, cx, buf)
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        idle_through(&this.link, Layer::Tcp, &mut this.stream, cx)
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// FIN, after a close_notify under TLS.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 
 impl HttpWire {
-    pub(crate) fn new(inner: Socket, link: Arc<Link>) -> Self {
+    pub(crate) fn new(inner: Wire, link: Arc<Link>) -> Self {
         Self { inner, link, scratch: vec![0; 16 * 1024].into() }
     }
 
-    pub(crate) fn into_inner(self) -> Socket {
+    pub(crate) fn into_inner(self) -> Wire {
         self.inner
     }
 }
@@ -124,7 +134,11 @@ impl hyper::rt::Write for HttpWire {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
+        let result = ready!(Pin::new(&mut this.inner).poll_flush(cx));
+        if result.is_err() {
+            this.link.peer_left();
+            return Poll::Ready(result);
+        }
         if this.link.flushed() {
             // Faults of the layer below that wait for the end of the answer.
             ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
@@ -134,69 +148,5 @@ impl hyper::rt::Write for HttpWire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
-/// Writes what the valve lets pass.
-fn write_through<W: AsyncWrite + Unpin>(
-    link: &Link,
-    layer: Layer,
-    inner: &mut W,
-    cx: &mut Context<'_>,
-    buf: &[u8],
-) -> Poll<io::Result<usize>> {
-    loop {
-        match ready!(link.valve(layer, |valve| valve.poll(cx, buf))) {
-            Pass::Bytes(n) => {
-                let n = ready!(Pin::new(inner).poll_write(cx, &buf[..n]))?;
-                link.valve(layer, |valve| valve.wrote(n));
-                return Poll::Ready(Ok(n));
-            }
-            Pass::Flipped(byte) => {
-                ready!(Pin::new(&mut *inner).poll_write(cx, &[byte]))?;
-                if !link.valve(layer, |valve| valve.flipped()) {
-                    return Poll::Ready(Ok(1));
-                }
-            }
-            Pass::Inserted(bytes) => {
-                let n = ready!(Pin::new(&mut *inner).poll_write(cx, &bytes))?;
-                link.valve(layer, |valve| valve.inserted(n));
-            }
-            Pass::Kill(kill) => {
-                link.kill(kill);
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            }
-            Pass::Nothing => return Poll::Ready(Ok(0)),
-        }
-    }
-}
-
-/// Flushes, and does what is due although nothing stands ready to be written.
-fn idle_through<W: AsyncWrite + Unpin>(
-    link: &Link,
-    layer: Layer,
-    inner: &mut W,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    loop {
-        let Poll::Ready(pass) = link.valve(layer, |valve| valve.poll(cx, &[])) else {
-            // A wait or a stall: its timer wakes the connection, hyper need not know.
-            return Poll::Ready(Ok(()));
-        };
-        match pass {
-            Pass::Flipped(byte) => {
-                ready!(Pin::new(&mut *inner).poll_write(cx, &[byte]))?;
-                link.valve(layer, |valve| valve.flipped());
-            }
-            Pass::Inserted(bytes) => {
-                let n = ready!(Pin::new(&mut *inner).poll_write(cx, &bytes))?;
-                link.valve(layer, |valve| valve.inserted(n));
-            }
-            Pass::Kill(kill) => {
-                link.kill(kill);
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            }
-            Pass::Bytes(_) | Pass::Nothing => return Pin::new(inner).poll_flush(cx),
-        }
     }
 }
