@@ -25,6 +25,7 @@ pub(crate) struct Connection<N: Net> {
     pub(crate) link: Link<N::Socket>,
     pub(crate) wire: Arc<Wire<N::Socket>>,
     pub(crate) timer: N::Timer,
+    home: N::Home,
     pub(crate) opened: Instant,
     /// When it went back to the pool.
     pub(crate) idle_since: Instant,
@@ -56,16 +57,20 @@ impl<N: Net> Connection<N> {
         let link = Link { sender, conn: Some(conn) };
         let now = Instant::now();
         let (keep_alive, reused) = (None, false);
-        Ok(Self { link, wire, timer, opened: now, idle_since: now, keep_alive, reused })
+        let home = N::home();
+        Ok(Self { link, wire, timer, home, opened: now, idle_since: now, keep_alive, reused })
     }
 
     /// Whether it can take another call: looks, without waiting, at what came while it lay idle. A
     /// session ticket is no harm; an end, or an answer that nobody asked for, is.
     pub(crate) fn is_alive(&mut self) -> bool {
+        if self.home != N::home() {
+            return false;
+        }
         self.wire.read_only_now(true);
-        let open = self.link.settle();
+        let ready = self.link.settle();
         self.wire.read_only_now(false);
-        open && self.link.sender.is_ready()
+        ready
     }
 }
 
@@ -108,12 +113,12 @@ impl<S: Socket> Link<S> {
         }
     }
 
-    /// Lets hyper notice what there is to notice, with nobody waiting; `false` if it is done with
-    /// the socket. Needed after the last byte of a body, too: only then is the exchange over.
+    /// Lets hyper notice what there is to notice, with nobody waiting; `true` if it could take another
+    /// request now. Needed after the last byte of a body, too: only then is the exchange over.
     pub(crate) fn settle(&mut self) -> bool {
         // The waker of the call that was last here is let go of with it.
         let cx = &mut Context::from_waker(Waker::noop());
-        self.poll_conn(cx).is_none() && self.conn.is_some() && !self.sender.is_closed()
+        self.poll_conn(cx).is_none() && self.conn.is_some() && self.sender.is_ready()
     }
 
     /// Moves hyper's connection; `Some` when it ended just now.

@@ -21,6 +21,10 @@ pub(crate) trait Net: Send + Sync + 'static {
     type Socket: Socket;
     /// What a connection keeps for its clocks.
     type Timer: Default + Send;
+    /// What a connection is bound to: it can be used only where this is the same.
+    type Home: PartialEq + Send;
+
+    fn home() -> Self::Home;
 
     /// Resolves a name; fails with `TimedOut` when `due` has come.
     fn lookup(

@@ -80,3 +80,18 @@ async fn many_calls_share_connections_and_all_are_answered() {
     assert_eq!(seen.arrivals().len(), 640);
     assert!(seen.opened() <= 32, "{} connections", seen.opened());
 }
+
+#[test]
+fn a_client_outlives_its_runtime() {
+    let emulator = Emulator::start().unwrap();
+    let model = model(&emulator);
+    for calls in 1..=3 {
+        // Each runtime takes its sockets and timers with it.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(model.predict::<_, Value>("hi")).unwrap();
+        let answer = runtime.block_on(model.predict::<_, Value>("hi")).unwrap();
+        assert_eq!(answer.meta.attempts(), 1);
+        let seen = emulator.seen();
+        assert_eq!((seen.arrivals().len(), seen.opened()), (2 * calls, calls));
+    }
+}

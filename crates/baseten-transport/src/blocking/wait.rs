@@ -28,6 +28,9 @@ pub(super) fn ready<T>(future: impl Future<Output = T>) -> T {
 impl Net for Blocking {
     type Socket = Held;
     type Timer = ();
+    type Home = ();
+
+    fn home() {}
 
     async fn lookup(host: &str, port: u16, due: Option<Instant>) -> io::Result<Vec<SocketAddr>> {
         let host = host.to_owned();

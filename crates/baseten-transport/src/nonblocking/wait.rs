@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio::runtime::{Handle, Id};
 use tokio::time::{self, Sleep};
 
 use crate::net::{self, Elapsed, Net, timed_out};
@@ -21,6 +22,12 @@ pub(crate) struct Tokio;
 impl Net for Tokio {
     type Socket = TcpStream;
     type Timer = Timer;
+    /// Sockets and timers die with the runtime that they were opened in.
+    type Home = Option<Id>;
+
+    fn home() -> Option<Id> {
+        Handle::try_current().ok().map(|handle| handle.id())
+    }
 
     async fn lookup(host: &str, port: u16, due: Option<Instant>) -> io::Result<Vec<SocketAddr>> {
         within(due, async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }).await
