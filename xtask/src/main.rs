@@ -6,6 +6,7 @@
 mod graph;
 mod layers;
 mod output;
+mod parity;
 mod sizes;
 mod workspace;
 
@@ -16,6 +17,7 @@ const USAGE: &str = "\
 usage: cargo xtask NAME
 
   layers           the arrows between our crates, and what may never be under them
+  parity           what the async and the blocking facade offer, compared
   sizes            crates of others in each build, beside the ceilings
 ";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
 fn run(words: &[&str]) -> Result<(), String> {
     match words {
         ["layers"] => layers::run(),
+        ["parity"] => parity::run(),
         ["sizes"] => sizes::run(),
         _ => Err(USAGE.to_owned()),
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -12,6 +13,8 @@ use serde::Deserialize;
 /// The manifests of the workspace.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Workspace {
+    #[serde(rename = "workspace_root")]
+    pub(crate) root: PathBuf,
     pub(crate) packages: Vec<Package>,
 }
 

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn workspace(packages: Value) -> Workspace {
-        let value = json!({"packages": packages});
+        let value = json!({"workspace_root": "/", "packages": packages});
         serde_json::from_value(value).unwrap()
     }
 

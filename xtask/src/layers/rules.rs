@@ -54,7 +54,8 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer(WEBHOOK,   &[CORE],                                                 &[]),
     layer(TRANSPORT, &[CORE],                                                 &[EMULATOR]),
     layer(WEBSOCKET, &[CORE, TRANSPORT],                                      &[EMULATOR]),
-    layer(ASYNC,     &[CORE, OPENAI, TRANSPORT],                              &[EMULATOR]),
+    // Its tests run one table against both facades.
+    layer(ASYNC,     &[CORE, OPENAI, TRANSPORT],                              &[EMULATOR, BLOCKING]),
     layer(BLOCKING,  &[CORE, OPENAI, TRANSPORT],                              &[EMULATOR]),
     layer(BATCH,     &[CORE, OPENAI, ASYNC],                                  &[EMULATOR]),
     // The server side must not share the client's bugs: no transport, no openai.

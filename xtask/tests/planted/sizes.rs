@@ -1,8 +1,6 @@
 //! `cargo xtask sizes` against planted workspaces: cargo itself counts the crates.
 
-mod planted;
-
-use planted::{Planted, stderr};
+use crate::workspace::{Planted, stderr};
 
 #[test]
 fn a_crate_at_its_ceiling_passes_and_one_above_it_fails() {

@@ -39,7 +39,8 @@ impl Planted {
         self.write(&format!("{folder}/{name}/src/lib.rs"), "");
     }
 
-    fn write(&self, path: &str, text: &str) {
+    /// Puts a file below the workspace.
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.0.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();

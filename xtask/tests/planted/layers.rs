@@ -1,8 +1,6 @@
 //! `cargo xtask layers` against planted workspaces: cargo itself resolves the forbidden edges.
 
-mod planted;
-
-use planted::{Planted, stderr};
+use crate::workspace::{Planted, stderr};
 
 #[test]
 fn a_clean_workspace_passes() {
