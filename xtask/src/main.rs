@@ -3,7 +3,9 @@
 //! This file only picks the check. Each check is a module that returns `Err` with what is wrong;
 //! printing goes through [`output`]. Nothing here is published or linked into a shipped crate.
 
+mod ci;
 mod graph;
+mod interop;
 mod layers;
 mod output;
 mod parity;
@@ -13,12 +15,16 @@ mod workspace;
 use std::env;
 use std::process::ExitCode;
 
+use crate::ci::Extent;
+
 const USAGE: &str = "\
 usage: cargo xtask NAME
 
+  ci [--quick]     everything that must hold; --quick is what every commit passes
   layers           the arrows between our crates, and what may never be under them
   parity           what the async and the blocking facade offer, compared
   sizes            crates of others in each build, beside the ceilings
+  interop truss    both facades against Baseten's own Truss server
 ";
 
 fn main() -> ExitCode {
@@ -35,9 +41,12 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<(), String> {
     match words {
+        ["ci"] => ci::run(Extent::Full),
+        ["ci", "--quick"] => ci::run(Extent::Quick),
         ["layers"] => layers::run(),
         ["parity"] => parity::run(),
         ["sizes"] => sizes::run(),
+        ["interop", "truss"] => interop::truss(),
         _ => Err(USAGE.to_owned()),
     }
 }
