@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::desk::{Desk, Route};
 use crate::fault::{Fault, Step, When};
+use crate::jobs::Jobs;
 use crate::route::Kind;
 use crate::script::Script;
 use crate::seen::{Log, Seen, TimedOut};
@@ -132,6 +133,11 @@ impl Emulator {
         Route::new(Arc::clone(&self.shared.desk), Kind::Chain, id)
     }
 
+    /// The async requests that were submitted, and what becomes of them.
+    pub fn jobs(&self) -> Jobs {
+        self.shared.jobs.clone()
+    }
+
     /// Plans a fault. Takes effect at once, without a restart.
     ///
     /// ```
@@ -239,6 +245,7 @@ impl Builder {
             log: Arc::new(Log::new()),
             desk: Arc::new(Desk::default()),
             script: Script::default(),
+            jobs: Jobs::new(),
             keys: self.keys,
             keep_body: self.keep_body,
             max_body: self.max_body,

@@ -7,6 +7,7 @@
 //! - [`Emulator`] starts, stops, and says where it listens.
 //! - [`Route`] installs [`Answer`]s: whole, streamed, raw; standing, queued, or by closure.
 //! - [`Fault`] lets something go wrong at a byte of an answer, an upload or a connection.
+//! - [`Jobs`] are the async requests, which move on each time they are asked for.
 //! - [`Seen`] tells which requests arrived, what was sent, and when a peer left.
 //!
 //! Pipelined requests are answered, but positions of faults are not exact for them.
@@ -16,6 +17,7 @@ mod body;
 mod desk;
 mod emulator;
 mod fault;
+mod jobs;
 mod link;
 mod platform;
 mod route;
@@ -34,5 +36,11 @@ pub use answer::{Answer, Body, Chunk, Ending, Stream};
 pub use desk::Route;
 pub use emulator::{Builder, DUMMY_KEY, Emulator};
 pub use fault::{Action, At, Fault, Layer, Step, When};
+pub use jobs::{Job, JobError, JobStatus, Jobs};
 pub use route::{Kind, Operation, Stage, Target};
 pub use seen::{Arrival, Closer, Connection, Outcome, Seen, TimedOut};
+
+/// The README's example runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -261,6 +261,13 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    /// A connection whose task has panicked, in an answer by closure, is closed too.
+    fn drop(&mut self) {
+        self.closed();
+    }
+}
+
 impl HeadCapture {
     /// A head that is no head: hyper gives up far below this.
     const LIMIT: usize = 1 << 20;

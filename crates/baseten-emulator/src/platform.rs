@@ -57,6 +57,20 @@ impl Answer {
         Self::model_error(500, 600, "Internal Server Error (in model/chainlet).")
     }
 
+    /// An exception in a chainlet: `error` is an object that holds the exception and where it was
+    /// raised (truss_chains 0.18).
+    pub fn chainlet_raised(class: &str, message: &str) -> Self {
+        let text = |value: &str| serde_json::Value::from(value).to_string();
+        let line = format!("raise {class}({})", text(message));
+        let body = format!(
+            r#"{{"error":{{"exception_cls_name":{},"exception_module_name":null,"exception_message":{},"user_stack_trace":[{{"filename":"/packages/chain.py","lineno":17,"name":"run_remote","line":{}}}]}}}}"#,
+            text(class),
+            text(message),
+            text(&line),
+        );
+        Self { body: Body::Whole(body.into()), ..Self::model_error(500, 600, "") }
+    }
+
     /// A page of the nginx inside a custom server's container (1.22.1), for 413, 502 and 504: HTML
     /// where JSON is expected. Other statuses get the same page with their number.
     pub fn nginx_error(status: u16) -> Self {

@@ -14,8 +14,9 @@ use crate::answer::{Answer, Body};
 use crate::body::Outgoing;
 use crate::desk::{Desk, Plan};
 use crate::fault::{Action, At, Fault};
+use crate::jobs::Jobs;
 use crate::link::Link;
-use crate::route::{self, Kind, NoRoute, Operation, Target};
+use crate::route::{self, NoRoute, Operation, Target};
 use crate::script::Script;
 use crate::seen::{Arrival, Log};
 use crate::truss;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<Log>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) script: Script,
+    pub(crate) jobs: Jobs,
     pub(crate) keys: Vec<String>,
     pub(crate) keep_body: usize,
     pub(crate) max_body: u64,
@@ -87,7 +89,7 @@ impl Exchange {
             (Ok(_), Some(Plan::Call(answering)), Some(arrival)) => {
                 truss::gather(answering(&arrival), &arrival)
             }
-            (Ok(body), None, Some(arrival)) => own_answer(&self.route, &arrival, &body),
+            (Ok(body), None, Some(arrival)) => self.own_answer(&arrival, &body, &request_id),
             // Only finished requests are ever forgotten.
             (_, _, None) => Answer::platform_error(500),
         };
@@ -149,6 +151,23 @@ impl Exchange {
             arrival.body_complete = true;
         });
         Ok(body)
+    }
+
+    /// What a model does that nobody has taught anything else.
+    fn own_answer(&self, arrival: &Arrival, body: &[u8], request_id: &str) -> Answer {
+        let Ok((target, operation)) = &self.route else { return Answer::platform_error(404) };
+        let jobs = &self.shared.jobs;
+        match operation {
+            Operation::Predict | Operation::RunRemote => truss::echo(arrival, body, &target.id),
+            Operation::Sync(route) => truss::passed_through(arrival, body, route, &target.id),
+            Operation::Wake => Answer::status(202),
+            Operation::AsyncPredict | Operation::AsyncRunRemote => {
+                jobs.submit(target, request_id, body)
+            }
+            Operation::AsyncQueueStatus => jobs.queue(target),
+            Operation::AsyncRequest(id) if arrival.method == "DELETE" => jobs.cancel(target, id),
+            Operation::AsyncRequest(id) => jobs.status(target, id),
+        }
     }
 
     fn uploaded(&self, bytes: usize) {
@@ -283,27 +302,6 @@ async fn fail(link: &Link, fault: &Fault) {
     };
     link.kill(kill);
     pending().await
-}
-
-/// What a model does that nobody has taught anything else.
-fn own_answer(
-    route: &Result<(Target, Operation), NoRoute>,
-    arrival: &Arrival,
-    body: &[u8],
-) -> Answer {
-    let Ok((target, operation)) = route else { return Answer::platform_error(404) };
-    match operation {
-        Operation::Predict | Operation::RunRemote => truss::echo(arrival, body, &target.id),
-        Operation::Sync(route) => truss::passed_through(arrival, body, route, &target.id),
-        Operation::Wake => Answer::status(202),
-        Operation::AsyncPredict
-        | Operation::AsyncRunRemote
-        | Operation::AsyncQueueStatus
-        | Operation::AsyncRequest(_) => {
-            debug_assert!(matches!(target.kind, Kind::Model | Kind::Chain));
-            Answer::platform_error(404)
-        }
-    }
 }
 
 /// 32 hex digits, the same in every run: a counter, scattered.

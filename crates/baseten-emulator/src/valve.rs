@@ -61,6 +61,8 @@ struct Armed {
     fault: Fault,
     /// Planned for the connection: survives the requests on it.
     lasting: bool,
+    /// Its wait has begun.
+    waits: bool,
 }
 
 #[derive(Debug)]
@@ -73,13 +75,14 @@ struct Pace {
 impl Valve {
     /// For a whole connection.
     pub(crate) fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
-        let armed = faults.into_iter().map(|fault| Armed { fault, lasting: true }).collect();
-        Self { armed, ..Self::default() }
+        let armed = faults.into_iter().map(|fault| Armed { fault, lasting: true, waits: false });
+        Self { armed: armed.collect(), ..Self::default() }
     }
 
     /// A request has arrived: what was left of the last one is dropped.
     pub(crate) fn begin(&mut self) {
         self.armed.retain(|armed| armed.lasting);
+        self.armed.iter_mut().for_each(|armed| armed.waits = false);
         self.pace.take_if(|pace| !pace.lasting);
         self.base = self.total;
         self.head = HeadScan::default();
@@ -89,7 +92,8 @@ impl Valve {
     /// Its answer is ready; these faults are its own.
     pub(crate) fn open(&mut self, faults: impl IntoIterator<Item = Fault>) {
         self.open = true;
-        self.armed.extend(faults.into_iter().map(|fault| Armed { fault, lasting: false }));
+        let armed = faults.into_iter().map(|fault| Armed { fault, lasting: false, waits: false });
+        self.armed.extend(armed);
     }
 
     /// Its answer was sent completely.
@@ -223,10 +227,10 @@ impl Valve {
     }
 
     fn waited(&mut self, due: usize, cx: &mut Context<'_>) -> bool {
-        let wait = self.armed[due].fault.wait;
-        if self.wait.is_none() && !wait.is_zero() {
-            self.wait = Some(Box::pin(tokio::time::sleep(wait)));
-            self.armed[due].fault.wait = Duration::ZERO;
+        let armed = &mut self.armed[due];
+        if !armed.waits && !armed.fault.wait.is_zero() {
+            armed.waits = true;
+            self.wait = Some(Box::pin(tokio::time::sleep(armed.fault.wait)));
         }
         elapsed(&mut self.wait, cx)
     }

@@ -40,6 +40,20 @@ fn answers_by_closure() {
     assert_eq!(reply.text(), r#"[1,"body","x"]"#);
 }
 
+#[test]
+fn a_panic_in_a_closure_costs_one_connection() {
+    let emulator = Emulator::start().unwrap();
+    emulator.model("abc").answer_with(|arrival| match arrival.text() {
+        Some("1") => panic!("on purpose"),
+        _ => Answer::status(204),
+    });
+    let mut socket = connect(&emulator);
+    socket.write_all(post("/model/abc/predict", "1").as_bytes()).unwrap();
+    assert_eq!(read_all(&mut socket).unwrap(), b"");
+    emulator.wait_until(SOON, |seen| seen.closed() == 1).unwrap();
+    assert_eq!(exchange(&emulator, post("/model/abc/predict", "2").as_bytes()).status, 204);
+}
+
 /// Bytes of a recording of the server, but for date, connection and request id.
 #[test]
 fn errors_look_as_recorded() {

@@ -241,6 +241,17 @@ fn a_request_in_time_keeps_an_idle_connection() {
     Reply::read(&mut socket);
     socket.write_all(post(WHOLE, "[2]").as_bytes()).unwrap();
     assert_eq!(Reply::read(&mut socket).text(), r#"{"echo": [2], "model": "abc"}"#);
+
+    // Planned for the connection, its clock begins anew after every answer.
+    let wait = Duration::from_millis(40);
+    emulator.inject(When::Connection(0), Fault::close().at_end().after(wait));
+    let mut socket = send(&emulator, WHOLE);
+    Reply::read(&mut socket);
+    socket.write_all(post(WHOLE, "[2]").as_bytes()).unwrap();
+    Reply::read(&mut socket);
+    let began = Instant::now();
+    assert_eq!(read_all(&mut socket).unwrap(), b"");
+    assert!(began.elapsed() >= wait / 2, "{:?}", began.elapsed());
 }
 
 #[test]

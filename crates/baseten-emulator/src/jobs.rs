@@ -1,0 +1,287 @@
+//! Async requests: submitted, asked for, cancelled and counted, as the platform's documentation
+//! describes them. Nothing is run: a job's statuses are a list that each status request moves on.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::route::{Kind, Stage, Target};
+
+/// The largest body of a submission, in bytes.
+const MAX_BODY: usize = 262_144;
+
+/// The async requests of an emulator. See [`Emulator::jobs`](crate::Emulator::jobs).
+#[derive(Clone, Debug)]
+pub struct Jobs {
+    state: Arc<Mutex<State>>,
+}
+
+/// An async request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Job {
+    /// Its id, as the submission's answer had it.
+    pub request_id: String,
+    /// The model or chain it is for.
+    pub target: Target,
+    /// The body of the submission.
+    pub submission: Value,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// What went wrong, if it failed.
+    pub errors: Vec<JobError>,
+    created: SystemTime,
+    changed: SystemTime,
+    ahead: VecDeque<JobStatus>,
+}
+
+/// Where an async request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[non_exhaustive]
+pub enum JobStatus {
+    /// Waits. The only status in which it can be cancelled.
+    Queued,
+    /// Runs.
+    InProgress,
+    /// Has run.
+    Succeeded,
+    /// Has failed.
+    Failed,
+    /// Waited too long.
+    Expired,
+    /// Was cancelled.
+    Canceled,
+    /// Has run, but its webhook could not be delivered.
+    WebhookFailed,
+}
+
+/// Why an async request failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobError {
+    /// `MODEL_PREDICT_ERROR`, `MODEL_PREDICT_TIMEOUT`, `MODEL_NOT_READY` and others.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
+#[derive(Debug)]
+struct State {
+    script: Vec<JobStatus>,
+    jobs: Vec<Job>,
+}
+
+impl Jobs {
+    pub(crate) fn new() -> Self {
+        let script = vec![JobStatus::Queued, JobStatus::InProgress, JobStatus::Succeeded];
+        Self { state: Arc::new(Mutex::new(State { script, jobs: Vec::new() })) }
+    }
+
+    /// The statuses that jobs submitted from now on tell, one each time they are asked; the last
+    /// one stays. Default: `QUEUED`, `IN_PROGRESS`, `SUCCEEDED`. An empty list stays `QUEUED`.
+    pub fn script(&self, statuses: impl IntoIterator<Item = JobStatus>) {
+        self.lock().script = statuses.into_iter().collect();
+    }
+
+    /// Moves a job to a status and leaves it there; returns whether it is known.
+    pub fn set(&self, request_id: &str, status: JobStatus) -> bool {
+        let mut state = self.lock();
+        let job = state.jobs.iter_mut().find(|job| job.request_id == request_id);
+        let known = job.is_some();
+        if let Some(job) = job {
+            job.ahead.clear();
+            job.enter(status);
+        }
+        known
+    }
+
+    /// All jobs, in order of submission.
+    pub fn all(&self) -> Vec<Job> {
+        self.lock().jobs.clone()
+    }
+
+    /// `POST …/async_predict` and `…/async_run_remote`.
+    pub(crate) fn submit(&self, target: &Target, request_id: &str, body: &[u8]) -> Answer {
+        if body.len() > MAX_BODY {
+            let text = format!(
+                "payload size of {} bytes exceeds maximum size of {MAX_BODY} bytes",
+                body.len()
+            );
+            return Answer::json(json!({ "error": text })).with_status(413);
+        }
+        let Ok(submission) = serde_json::from_slice::<Value>(body) else {
+            return Answer::platform_error(400);
+        };
+        // A chain's input stands bare in the specification, enveloped in the documentation.
+        if target.kind == Kind::Model && submission.get("model_input").is_none() {
+            let error = json!({ "error": "model_input: field required" });
+            return Answer::json(error).with_status(400);
+        }
+        let mut state = self.lock();
+        let now = SystemTime::now();
+        let job = Job {
+            request_id: request_id.into(),
+            target: target.clone(),
+            submission,
+            status: JobStatus::Queued,
+            errors: Vec::new(),
+            created: now,
+            changed: now,
+            ahead: state.script.iter().copied().collect(),
+        };
+        state.jobs.push(job);
+        Answer::json(json!({ "request_id": request_id })).with_status(201)
+    }
+
+    /// `GET /async_request/{id}`.
+    pub(crate) fn status(&self, target: &Target, request_id: &str) -> Answer {
+        let mut state = self.lock();
+        let Some(job) = state.find(target, request_id) else { return unknown() };
+        if let Some(next) = job.ahead.pop_front() {
+            job.enter(next);
+        }
+        Answer::json(json!({
+            "request_id": job.request_id,
+            id_field(target.kind): target.id,
+            "deployment_id": deployment(&job.target),
+            "status": job.status,
+            "webhook_status": job.webhook_status(),
+            "created_at": utc(job.created),
+            "status_at": utc(job.changed),
+            "errors": job.errors,
+        }))
+    }
+
+    /// `DELETE /async_request/{id}`.
+    pub(crate) fn cancel(&self, target: &Target, request_id: &str) -> Answer {
+        let mut state = self.lock();
+        let Some(job) = state.find(target, request_id) else { return unknown() };
+        let canceled = job.status == JobStatus::Queued;
+        let message = if canceled {
+            job.ahead.clear();
+            job.enter(JobStatus::Canceled);
+            "The request was canceled"
+        } else {
+            "Only queued requests can be canceled"
+        };
+        Answer::json(json!({ "request_id": request_id, "canceled": canceled, "message": message }))
+    }
+
+    /// `GET …/async_queue_status`.
+    pub(crate) fn queue(&self, target: &Target) -> Answer {
+        let state = self.lock();
+        let count = |status| {
+            let of_target = state.jobs.iter().filter(|job| job.is_of(target));
+            of_target.filter(|job| job.status == status).count()
+        };
+        Answer::json(json!({
+            id_field(target.kind): target.id,
+            "deployment_id": deployment(target),
+            "num_queued_requests": count(JobStatus::Queued),
+            "num_in_progress_requests": count(JobStatus::InProgress),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn find(&mut self, target: &Target, request_id: &str) -> Option<&mut Job> {
+        self.jobs.iter_mut().find(|job| job.request_id == request_id && job.is_of(target))
+    }
+}
+
+impl Job {
+    fn is_of(&self, target: &Target) -> bool {
+        (self.target.kind, &self.target.id) == (target.kind, &target.id)
+    }
+
+    fn enter(&mut self, status: JobStatus) {
+        if self.status != status {
+            self.changed = SystemTime::now();
+        }
+        self.status = status;
+        self.errors = match status {
+            JobStatus::Failed => vec![JobError {
+                code: "MODEL_PREDICT_ERROR".into(),
+                message: "Internal Server Error (in model/chainlet).".into(),
+            }],
+            _ => Vec::new(),
+        };
+    }
+
+    fn webhook_status(&self) -> &'static str {
+        let asked = self.submission.get("webhook_endpoint").is_some_and(|url| !url.is_null());
+        match self.status {
+            _ if !asked => "NO_WEBHOOK_PROVIDED",
+            JobStatus::Queued | JobStatus::InProgress => "PENDING",
+            JobStatus::Canceled => "CANCELED",
+            JobStatus::WebhookFailed => "FAILED",
+            JobStatus::Succeeded | JobStatus::Failed | JobStatus::Expired => "SUCCEEDED",
+        }
+    }
+}
+
+fn unknown() -> Answer {
+    Answer::json(json!({ "error": "async request not found" })).with_status(404)
+}
+
+fn id_field(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Model => "model_id",
+        Kind::Chain => "chain_id",
+    }
+}
+
+fn deployment(target: &Target) -> &str {
+    match &target.stage {
+        Stage::Deployment(id) => id,
+        _ => "emulated",
+    }
+}
+
+/// `2026-11-23T07:04:36.000123Z`
+fn utc(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    // Years of March to February, so that the leap day is the last; eras of 400 years.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    format!(
+        "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+        era * 400 + year + carry,
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_micros(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn tells_the_date() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (1_709_251_199, "2024-02-29T23:59:59.000000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(super::utc(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+}

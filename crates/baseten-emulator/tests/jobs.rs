@@ -1,0 +1,123 @@
+//! Async requests and chains over literal bytes.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
+mod common;
+
+use baseten_emulator::{Answer, DUMMY_KEY, Emulator, JobStatus};
+use common::{Reply, exchange, post};
+use serde_json::{Value, json};
+
+fn call(emulator: &Emulator, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let reply = exchange(emulator, post(path, body).replacen("POST", method, 1).as_bytes());
+    (reply.status, serde_json::from_slice(&reply.body).unwrap())
+}
+
+fn submit(emulator: &Emulator, path: &str, body: Value) -> String {
+    let (status, answer) = call(emulator, "POST", path, &body.to_string());
+    assert_eq!(status, 201);
+    answer["request_id"].as_str().unwrap().into()
+}
+
+#[test]
+fn a_job_moves_on_each_time_it_is_asked() {
+    let emulator = Emulator::start().unwrap();
+    let input = json!({ "model_input": { "n": 1 }, "webhook_endpoint": "https://example.com/h" });
+    let id = submit(&emulator, "/model/abc/deployment/d1/async_predict", input.clone());
+    let path = format!("/model/abc/async_request/{id}");
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let (status, job) = call(&emulator, "GET", &path, "");
+        assert_eq!(status, 200);
+        assert_eq!((&job["request_id"], &job["model_id"]), (&json!(id), &json!("abc")));
+        assert_eq!(job["deployment_id"], "d1");
+        assert!(job["created_at"].as_str() <= job["status_at"].as_str());
+        told.push((job["status"].clone(), job["webhook_status"].clone()));
+    }
+    let expected = [
+        ("QUEUED", "PENDING"),
+        ("IN_PROGRESS", "PENDING"),
+        ("SUCCEEDED", "SUCCEEDED"),
+        ("SUCCEEDED", "SUCCEEDED"),
+    ];
+    assert_eq!(told, expected.map(|(status, webhook)| (json!(status), json!(webhook))));
+    assert_eq!(emulator.jobs().all()[0].submission, input);
+}
+
+#[test]
+fn cancels_only_what_is_queued() {
+    let emulator = Emulator::start().unwrap();
+    emulator.jobs().script([]);
+    let [first, second] = [1, 2].map(|n| {
+        submit(&emulator, "/model/abc/production/async_predict", json!({ "model_input": n }))
+    });
+    emulator.jobs().set(&second, JobStatus::InProgress);
+    let queue = call(&emulator, "GET", "/model/abc/production/async_queue_status", "").1;
+    assert_eq!(
+        (&queue["num_queued_requests"], &queue["num_in_progress_requests"]),
+        (&json!(1), &json!(1))
+    );
+    for (id, canceled, after) in [(&first, true, "CANCELED"), (&second, false, "IN_PROGRESS")] {
+        let path = format!("/model/abc/async_request/{id}");
+        let (status, answer) = call(&emulator, "DELETE", &path, "");
+        assert_eq!((status, &answer["canceled"]), (200, &json!(canceled)));
+        let job = call(&emulator, "GET", &path, "").1;
+        assert_eq!(
+            (&job["status"], &job["webhook_status"]),
+            (&json!(after), &json!("NO_WEBHOOK_PROVIDED"))
+        );
+    }
+    emulator.jobs().set(&second, JobStatus::Failed);
+    let job = call(&emulator, "GET", &format!("/model/abc/async_request/{second}"), "").1;
+    assert_eq!(job["errors"][0]["code"], "MODEL_PREDICT_ERROR");
+    assert!(!emulator.jobs().set("nope", JobStatus::Failed));
+}
+
+#[test]
+fn refuses_bad_submissions_and_strangers() {
+    let emulator = Emulator::start().unwrap();
+    let id =
+        submit(&emulator, "/model/abc/production/async_predict", json!({ "model_input": null }));
+    let large = json!({ "model_input": "x".repeat(262_144) }).to_string();
+    let post = |body: &str| call(&emulator, "POST", "/model/abc/production/async_predict", body);
+    // (answer, status, reason)
+    let table = [
+        (post("{"), 400, "not JSON"),
+        (post("{}"), 400, "no model_input"),
+        (post(&large), 413, "over 256 KiB"),
+        (call(&emulator, "GET", "/model/abc/async_request/nope", ""), 404, "unknown id"),
+        (call(&emulator, "GET", &format!("/model/xyz/async_request/{id}"), ""), 404, "another's"),
+    ];
+    for ((status, body), expected, reason) in table {
+        assert_eq!(status, expected, "{reason}");
+        assert!(body["error"].is_string(), "{reason}");
+    }
+    let text =
+        format!("payload size of {} bytes exceeds maximum size of 262144 bytes", large.len());
+    assert_eq!(post(&large).1["error"], text);
+    emulator.model("abc").at("async_predict").then(Answer::platform_error(429));
+    assert_eq!(post("{}"), (429, json!({ "error": "CAPACITY_EXCEEDED" })));
+}
+
+#[test]
+fn chains_run_and_raise() {
+    let emulator = Emulator::start().unwrap();
+    let ask = || {
+        let request = format!(
+            "POST /production/run_remote HTTP/1.1\r\nHost: chain-c1.{}\r\n\
+             Authorization: Bearer {DUMMY_KEY}\r\nContent-Length: 7\r\n\r\n{{\"n\":3}}",
+            emulator.root()
+        );
+        exchange(&emulator, request.as_bytes())
+    };
+    assert_eq!(ask().text(), r#"{"echo": {"n":3}, "model": "c1"}"#);
+    let id = submit(&emulator, "/chain/c1/production/async_run_remote", json!({ "n": 3 }));
+    let job = call(&emulator, "GET", &format!("/chain/c1/async_request/{id}"), "").1;
+    assert_eq!(job["chain_id"], "c1");
+    emulator.chain("c1").answer(Answer::chainlet_raised("ValueError", "n must not be negative"));
+    let raised: Reply = ask();
+    assert_eq!((raised.status, raised.header("x-baseten-error-code")), (500, Some("600")));
+    // Recorded from a chain: truss_chains 0.18.35.
+    let recorded = r#"{"error":{"exception_cls_name":"ValueError","exception_module_name":null,"exception_message":"n must not be negative","user_stack_trace":[{"filename":"/packages/chain.py","lineno":17,"name":"run_remote","line":"raise ValueError(\"n must not be negative\")"}]}}"#;
+    assert_eq!(raised.text(), recorded);
+}
