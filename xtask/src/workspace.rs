@@ -25,6 +25,9 @@ pub(crate) struct Package {
     pub(crate) dependencies: Vec<Dependency>,
     #[serde(default)]
     pub(crate) features: BTreeMap<String, Vec<String>>,
+    /// The registries it may go to: `None` for any, an empty list for `publish = false`.
+    #[serde(default)]
+    publish: Option<Vec<String>>,
 }
 
 /// One line of a dependency table.
@@ -57,6 +60,13 @@ impl Workspace {
     /// The package called `name`, if the workspace has it.
     pub(crate) fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
+    }
+}
+
+impl Package {
+    /// Whether its manifest says `publish = false`.
+    pub(crate) fn is_private(&self) -> bool {
+        self.publish.as_ref().is_some_and(Vec::is_empty)
     }
 }
 
