@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use baseten::{Bytes, CallOptions, Delivery, Error, ErrorKind, Timeouts};
 use baseten_emulator::{Answer, Emulator, Fault, When};
-use facades::{Facade, SOON, each_with, once};
+use facades::{Facade, SOON, each_tls_with, each_with, once};
 
 macro_rules! recorded {
     ($($name:literal),* $(,)?) => {
@@ -117,6 +117,32 @@ fn check(outcome: &Outcome<'_>, n: usize, (body, error): (Vec<u8>, Option<Error>
         }
         (_, error) => panic!("{told}: {error:?}"),
     }
+}
+
+#[test]
+fn cut_at_every_byte_over_tls() {
+    each_tls_with(once(), |facade, emulator| {
+        for (name, raw) in RECORDED {
+            let recorded = Recorded::new(raw);
+            emulator.model("abc").answer(Answer::raw(Bytes::from_static(raw)));
+            for n in 0..=raw.len() {
+                emulator.forget();
+                if n < raw.len() {
+                    emulator.inject(When::Request(0), Fault::cut().at_byte(n as u64));
+                }
+                let told = format!("{} {name} cut at {n} over TLS", facade.name());
+                let outcome = match recorded.cut(n) {
+                    // Here it is told: a whole body ends with a goodbye (close_notify).
+                    Outcome::Whole(_) if n < raw.len() => {
+                        Outcome::Broken(ErrorKind::Truncated, Delivery::Answered)
+                    }
+                    outcome => outcome,
+                };
+                check(&outcome, n, call(facade), &told);
+                sent_once(emulator, &told);
+            }
+        }
+    });
 }
 
 /// Waits for the exchange to be over at the other end, too, so that the next one starts clean.

@@ -41,6 +41,15 @@ pub(crate) fn each_with(options: CallOptions, test: impl Fn(&Facade, &Emulator))
     }
 }
 
+/// The same over TLS, with the emulator's own authority trusted.
+pub(crate) fn each_tls_with(options: CallOptions, test: impl Fn(&Facade, &Emulator)) {
+    for blocking in [false, true] {
+        let emulator = Emulator::builder().tls(true).start().unwrap();
+        let facade = Facade::trusting(blocking, &emulator, options);
+        test(&facade, &emulator);
+    }
+}
+
 pub(crate) fn once() -> CallOptions {
     CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() }
 }
@@ -60,6 +69,20 @@ impl Facade {
         let client = baseten::Client::builder();
         let client = client.api_key(DUMMY_KEY).base_url(base_url).options(options);
         Self::Async(runtime, client.build().unwrap().model("abc").unwrap())
+    }
+
+    fn trusting(blocking: bool, emulator: &Emulator, options: CallOptions) -> Self {
+        let tls = baseten::Tls::default().with_extra_roots(emulator.ca_pem().unwrap().as_bytes());
+        let (tls, url) = (tls.unwrap(), emulator.base_url("abc"));
+        if blocking {
+            let client = baseten_blocking::Client::builder().api_key(DUMMY_KEY).base_url(url);
+            let client = client.options(options).tls(tls).build();
+            return Self::Blocking(client.unwrap().model("abc").unwrap());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = baseten::Client::builder().api_key(DUMMY_KEY).base_url(url);
+        let client = client.options(options).tls(tls).build();
+        Self::Async(runtime, client.unwrap().model("abc").unwrap())
     }
 
     pub(crate) fn name(&self) -> &'static str {
