@@ -41,7 +41,7 @@ async fn a_stream_inside_an_async_task() {
     let emulator = Emulator::start().unwrap();
     emulator.model("abc").answer(Answer::stream((0..500).map(|n| format!("{n};"))));
     let stream = model(&emulator).predict_stream("hi").unwrap();
-    let all: Vec<u8> = stream.map(Result::unwrap).flatten().collect();
+    let all: Vec<u8> = stream.flat_map(Result::unwrap).collect();
     assert_eq!(
         String::from_utf8(all).unwrap(),
         (0..500).map(|n| format!("{n};")).collect::<String>()
