@@ -1,6 +1,5 @@
 //! What comes back when nothing breaks: predict, bytes, streams, routes, and answers that are not
 //! what was asked for. Both facades.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod facades;
 

@@ -1,6 +1,5 @@
 //! Error answers: what is retried, what is not, and what the error then says. Both facades; the
 //! emulator counts what arrived.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod facades;
 
