@@ -8,8 +8,9 @@
 
 use std::{env, hint::black_box, process::ExitCode};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use baseten_core::sse;
-use baseten_openai::{ChatDecoder, Progress};
+use baseten_openai::{ChatDecoder, EmbeddingResponse, Progress};
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -39,6 +40,21 @@ fn main() -> ExitCode {
         "nothing-tools" => drop(black_box(pieces(tool_event, PIECE))),
         "stream-tools" => ours(pieces(tool_event, PIECE)),
         "stream-tools-owned" => owned_structs(pieces(tool_event, PIECE)),
+        // The count is of vectors with 1024 numbers.
+        "embed-nothing" => {
+            drop(black_box((embeddings(count, short), embeddings(count, long), base64(count))))
+        }
+        "embed-short" => embed(&embeddings(count, short), (embeddings(count, long), base64(count))),
+        "embed-long" => embed(&embeddings(count, long), (embeddings(count, short), base64(count))),
+        "embed-base64" => {
+            embed(&base64(count), (embeddings(count, short), embeddings(count, long)))
+        }
+        "embed-short-serde" => {
+            embed_serde(&embeddings(count, short), (embeddings(count, long), base64(count)))
+        }
+        "embed-long-serde" => {
+            embed_serde(&embeddings(count, long), (embeddings(count, short), base64(count)))
+        }
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
@@ -74,6 +90,7 @@ fn tool_event(at: usize) -> String {
     )
 }
 
+#[inline(never)]
 fn framing(pieces: Vec<Bytes>) {
     let mut decoder = sse::Decoder::default();
     for piece in pieces {
@@ -84,6 +101,7 @@ fn framing(pieces: Vec<Bytes>) {
     }
 }
 
+#[inline(never)]
 fn ours(pieces: Vec<Bytes>) {
     let mut decoder = ChatDecoder::new();
     for piece in pieces {
@@ -95,7 +113,70 @@ fn ours(pieces: Vec<Bytes>) {
     assert!(!decoder.partial().choices.is_empty());
 }
 
+/// As Rust and JavaScript servers print an `f32`.
+fn short(value: f32) -> String {
+    value.to_string()
+}
+
+/// As Python servers do.
+fn long(value: f32) -> String {
+    f64::from(value).to_string()
+}
+
+/// Numbers such as a normalised vector has.
+fn vector(seed: usize) -> impl Iterator<Item = f32> {
+    let mut state = seed as u64 | 1;
+    (0..1024).map(move |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        ((state >> 40) as f32 / (1 << 24) as f32 - 0.5) / 8.0
+    })
+}
+
+fn embeddings(count: usize, print: fn(f32) -> String) -> String {
+    let vector = |seed| vector(seed).map(print).collect::<Vec<_>>().join(",");
+    let item =
+        |at| format!("{{\"object\":\"embedding\",\"index\":{at},\"embedding\":[{}]}}", vector(at));
+    let items = (0..count).map(item).collect::<Vec<_>>().join(",");
+    format!("{{\"object\":\"list\",\"data\":[{items}],\"model\":\"m\"}}")
+}
+
+fn base64(count: usize) -> String {
+    let vector =
+        |seed| STANDARD.encode(vector(seed).flat_map(f32::to_le_bytes).collect::<Vec<_>>());
+    let item = |at| {
+        format!("{{\"object\":\"embedding\",\"index\":{at},\"embedding\":\"{}\"}}", vector(at))
+    };
+    let items = (0..count).map(item).collect::<Vec<_>>().join(",");
+    format!("{{\"object\":\"list\",\"data\":[{items}],\"model\":\"m\"}}")
+}
+
+/// Takes what is not used too, so that all cases do the same before.
+#[inline(never)]
+fn embed<T>(body: &str, unused: T) {
+    black_box(unused);
+    let response = EmbeddingResponse::decode(body.as_bytes()).expect("vectors");
+    assert_eq!(response.dimension(), 1024);
+    black_box(response);
+}
+
+#[inline(never)]
+fn embed_serde<T>(body: &str, unused: T) {
+    #[derive(Deserialize)]
+    struct Response {
+        data: Vec<Item>,
+    }
+    #[derive(Deserialize)]
+    struct Item {
+        embedding: Vec<f32>,
+    }
+    black_box(unused);
+    let response: Response = serde_json::from_slice(body.as_bytes()).expect("vectors");
+    assert_eq!(response.data[0].embedding.len(), 1024);
+    black_box(response);
+}
+
 /// The usual way: an event, then `serde_json::from_slice` into structs that own their text.
+#[inline(never)]
 fn owned_structs(pieces: Vec<Bytes>) {
     #[derive(Deserialize)]
     #[allow(dead_code, reason = "what is read is not used here")]

@@ -11,6 +11,7 @@ mod extra;
 mod format;
 mod lenient;
 mod message;
+mod number;
 mod open_enum;
 mod reader;
 mod repeat;

@@ -4,10 +4,12 @@ use base64::engine::{
     DecodePaddingMode, Engine, Simd,
     general_purpose::{GeneralPurposeConfig, PAD},
 };
-use fast_float2::parse_partial;
 use memchr::memchr2;
 
-use crate::cursor::{Cursor, Stuck, is_blank};
+use crate::{
+    cursor::{Cursor, Stuck, is_blank},
+    number,
+};
 
 /// Reads the vector at the cursor, in whichever form it is, and appends it.
 pub(crate) fn read(cursor: &mut Cursor<'_>, values: &mut Vec<f32>) -> Result<(), Stuck> {
@@ -38,7 +40,7 @@ fn read_numbers(cursor: &mut Cursor<'_>, values: &mut Vec<f32>) -> Result<(), St
             }
             _ => return Err(Stuck::Here("has a vector with what is no number")),
         };
-        let Ok((value, digits)) = parse_partial(start) else {
+        let Some((value, digits)) = number::read(start) else {
             return Err(Stuck::Here("has a vector with what is no number"));
         };
         values.push(value);
