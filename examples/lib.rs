@@ -9,10 +9,14 @@ use baseten_core::{Credential, Hosts};
 #[cfg(feature = "emulator")]
 use baseten_emulator::{DUMMY_KEY, Emulator};
 
-/// The code blocks of the README, compiled and run as doctests.
-#[cfg(all(doctest, feature = "async"))]
-#[doc = include_str!("../README.md")]
-pub struct Readme;
+/// The code in the README and in `docs/`, as doctests.
+#[cfg(all(doctest, feature = "async", feature = "emulator"))]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/errors.md")]
+    struct Errors;
+}
 
 /// What can go wrong in an example: printed by `main`, which then exits with 1.
 pub type Error = Box<dyn error::Error>;
