@@ -45,9 +45,7 @@ impl ChatCollector {
         response.created = response.created.or(chunk.created);
         keep_first_option(&mut response.system_fingerprint, &chunk.system_fingerprint);
         keep_first_option(&mut response.service_tier, &chunk.service_tier);
-        if chunk.usage.is_some() {
-            response.usage.clone_from(&chunk.usage);
-        }
+        keep_last_option(&mut response.usage, &chunk.usage);
         keep_last(&mut response.extra, &chunk.extra);
         for choice in &chunk.choices {
             let at = self.position(choice.index);
@@ -177,7 +175,7 @@ fn keep_first_option(value: &mut Option<String>, new: &Option<String>) {
     }
 }
 
-fn keep_last_option<T: Clone>(value: &mut Option<T>, new: &Option<T>) {
+pub(crate) fn keep_last_option<T: Clone>(value: &mut Option<T>, new: &Option<T>) {
     if new.is_some() {
         value.clone_from(new);
     }

@@ -1,4 +1,7 @@
-//! A streamed answer of a chat model, from bytes to chunks to the whole.
+//! A streamed answer, from bytes to chunks to the whole.
+//!
+//! When a stream is over and how is decided here; what a chunk is and how chunks make an answer, in
+//! the [`Collect`] of its kind.
 
 use baseten_core::{
     ApiError,
@@ -7,10 +10,49 @@ use baseten_core::{
 use bytes::Bytes;
 
 use crate::{
-    ChatChunk, ChatCollector, ChatRequest, ChatResponse, StreamError, StreamErrorKind, document,
+    ChatRequest, StreamError, StreamErrorKind,
+    chat_stream::ChatStream,
+    completion_stream::CompletionStream,
     reader::{Item, Reader},
-    repeat::Repeat,
 };
+
+/// Reads the streamed answer of a chat model.
+pub type ChatDecoder = StreamDecoder<ChatStream>;
+
+/// Reads the streamed answer of a model that completes text.
+pub type CompletionDecoder = StreamDecoder<CompletionStream>;
+
+/// One kind of stream: what its events are, and what they come to.
+pub trait Collect: Default {
+    /// An event.
+    type Chunk: Default;
+    /// The whole.
+    type Answer: Default;
+
+    /// Reads an event into `chunk` and adds it. `false` if it is none of this kind of stream, which
+    /// only an event with a name of its own may be.
+    #[doc(hidden)]
+    fn read(
+        &mut self,
+        event: &[u8],
+        named: bool,
+        chunk: &mut Self::Chunk,
+    ) -> Result<bool, StreamErrorKind>;
+
+    /// Reads an answer that came in one piece, and gives it as a chunk.
+    #[doc(hidden)]
+    fn read_document(&mut self, body: &[u8]) -> Result<Self::Chunk, StreamErrorKind>;
+
+    /// Whether there are this many choices and each has said why it ended.
+    #[doc(hidden)]
+    fn has_reasons(&self, choices: usize) -> bool;
+
+    #[doc(hidden)]
+    fn answer(&self) -> &Self::Answer;
+
+    #[doc(hidden)]
+    fn into_answer(self) -> Self::Answer;
+}
 
 /// Reads a streamed answer: bytes of the body in, chunks out, and the whole answer collected beside.
 ///
@@ -40,32 +82,32 @@ use crate::{
 /// assert_eq!(decoder.advance()?, Progress::End);
 /// assert_eq!(decoder.end(), Some(StreamEnd::Done));
 /// assert_eq!(text, "Hello");
-/// assert_eq!(decoder.into_response().text(), "Hello");
+/// assert_eq!(decoder.into_answer().text(), "Hello");
 /// # Ok::<(), baseten_openai::StreamError>(())
 /// ```
 #[derive(Debug)]
-pub struct ChatDecoder {
+pub struct StreamDecoder<C: Collect> {
     reader: Reader,
-    repeat: Repeat,
-    chunk: ChatChunk,
+    collect: C,
+    chunk: C::Chunk,
+    chunks: usize,
     /// The event that [`Progress::Other`] told of.
     other: Option<Event>,
-    collector: ChatCollector,
     /// How many choices there must be for an end without `[DONE]`.
     choices: usize,
     over: bool,
     end: Option<StreamEnd>,
 }
 
-/// What [`ChatDecoder::advance`] found.
+/// What [`StreamDecoder::advance`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A chunk: see [`ChatDecoder::chunk`].
+    /// A chunk: see [`StreamDecoder::chunk`].
     Chunk,
-    /// A named event that is no chunk, such as those of hosted tools: see [`ChatDecoder::other`].
+    /// A named event that is no chunk, such as those of hosted tools: see [`StreamDecoder::other`].
     Other,
     /// Nothing without more bytes: push some, or say that there are none with
-    /// [`finish`](ChatDecoder::finish).
+    /// [`finish`](StreamDecoder::finish).
     More,
     /// The stream is over.
     End,
@@ -87,7 +129,7 @@ pub enum StreamEnd {
     Document,
 }
 
-impl ChatDecoder {
+impl<C: Collect> StreamDecoder<C> {
     /// A decoder that takes events of up to [`sse::DEFAULT_EVENT_LIMIT`] bytes, for a request with
     /// one choice.
     #[must_use]
@@ -95,11 +137,11 @@ impl ChatDecoder {
         Self::with_limit(sse::DEFAULT_EVENT_LIMIT)
     }
 
-    /// A decoder for the answer to this request: it knows how many choices there must be.
+    /// For a request with several choices: how many there must be for an end without `[DONE]`.
     #[must_use]
-    pub fn for_request(request: &ChatRequest) -> Self {
-        let choices = request.n.map_or(1, |n| n.max(1) as usize);
-        Self { choices, ..Self::new() }
+    pub fn choices(mut self, count: u32) -> Self {
+        self.choices = count.max(1) as usize;
+        self
     }
 
     /// A decoder that takes events, or an answer that came in one piece, of up to `limit` bytes.
@@ -107,10 +149,10 @@ impl ChatDecoder {
     pub fn with_limit(limit: usize) -> Self {
         Self {
             reader: Reader::new(limit),
-            repeat: Repeat::default(),
-            chunk: ChatChunk::default(),
+            collect: C::default(),
+            chunk: C::Chunk::default(),
+            chunks: 0,
             other: None,
-            collector: ChatCollector::new(),
             choices: 1,
             over: false,
             end: None,
@@ -118,12 +160,12 @@ impl ChatDecoder {
     }
 
     /// The answer in a body that is all there.
-    pub(crate) fn collect(body: &[u8]) -> Result<ChatResponse, StreamError> {
+    pub(crate) fn collect(body: &[u8]) -> Result<C::Answer, StreamError<C::Answer>> {
         let mut decoder = Self::with_limit(usize::MAX);
         decoder.push(Bytes::copy_from_slice(body));
         decoder.finish();
         while decoder.advance()? != Progress::End {}
-        Ok(decoder.into_response())
+        Ok(decoder.into_answer())
     }
 
     /// Takes the next bytes of the body.
@@ -147,7 +189,7 @@ impl ChatDecoder {
     /// # Errors
     /// [`StreamError`] if the stream is truncated, holds an error of the server or something that
     /// cannot be read. After an error there is only [`Progress::End`].
-    pub fn advance(&mut self) -> Result<Progress, StreamError> {
+    pub fn advance(&mut self) -> Result<Progress, StreamError<C::Answer>> {
         self.other = None;
         while !self.over {
             match self.reader.next() {
@@ -173,7 +215,7 @@ impl ChatDecoder {
 
     /// The last chunk that [`Progress::Chunk`] told of.
     #[must_use]
-    pub fn chunk(&self) -> &ChatChunk {
+    pub fn chunk(&self) -> &C::Chunk {
         &self.chunk
     }
 
@@ -191,22 +233,18 @@ impl ChatDecoder {
 
     /// What was collected so far. Empty after an error, which has taken it.
     #[must_use]
-    pub fn partial(&self) -> &ChatResponse {
-        self.collector.partial()
+    pub fn partial(&self) -> &C::Answer {
+        self.collect.answer()
     }
 
     /// What was collected: the answer, if the stream has finished.
     #[must_use]
-    pub fn into_response(self) -> ChatResponse {
-        self.collector.into_response()
+    pub fn into_answer(self) -> C::Answer {
+        self.collect.into_answer()
     }
 
     /// Reads an event; `None` if it holds nothing.
     fn read(&mut self, event: Event) -> Result<Option<Progress>, StreamErrorKind> {
-        if let Some(slot) = self.repeat.apply(&event.data, &mut self.chunk) {
-            self.collector.push_repeat(&self.chunk, slot);
-            return Ok(Some(Progress::Chunk));
-        }
         if event.data.is_empty() {
             return Ok(None);
         }
@@ -214,39 +252,28 @@ impl ChatDecoder {
             return Err(StreamErrorKind::Failed(ApiError::parse(&event.data)));
         }
         let named = !event.name.is_empty() && event.name != "message";
-        match document::read::<ChatChunk>("an event of the stream", &event.data) {
-            Ok(chunk) if named && chunk.choices.is_empty() => {}
-            Ok(chunk) => {
-                self.repeat.learn(&event.data, &chunk);
-                self.collector.push(&chunk);
-                self.chunk = chunk;
-                return Ok(Some(Progress::Chunk));
-            }
-            Err(StreamErrorKind::Undecodable(_)) if named => {}
-            Err(kind) => return Err(kind),
+        if self.collect.read(&event.data, named, &mut self.chunk)? {
+            self.chunks += 1;
+            return Ok(Some(Progress::Chunk));
         }
         self.other = Some(event);
         Ok(Some(Progress::Other))
     }
 
-    fn read_document(&mut self, body: &[u8]) -> Result<Progress, StreamError> {
-        let response = document::chat(body).map_err(|kind| match kind {
+    fn read_document(&mut self, body: &[u8]) -> Result<Progress, StreamError<C::Answer>> {
+        self.chunk = self.collect.read_document(body).map_err(|kind| match kind {
             StreamErrorKind::Undecodable(error) if error.is_cut() => {
                 self.fail(StreamErrorKind::Truncated)
             }
             kind => self.fail(kind),
         })?;
-        self.chunk = document::as_chunk(&response);
-        self.collector.replace(response);
+        self.chunks += 1;
         self.end = Some(StreamEnd::Document);
         Ok(Progress::Chunk)
     }
 
-    fn close(&mut self, done: bool) -> Result<(), StreamError> {
-        let choices = &self.collector.partial().choices;
-        let reasons = choices.len() >= self.choices
-            && choices.iter().all(|choice| choice.finish_reason.is_some());
-        let end = match (self.end, done, reasons) {
+    fn close(&mut self, done: bool) -> Result<(), StreamError<C::Answer>> {
+        let end = match (self.end, done, self.collect.has_reasons(self.choices)) {
             (Some(end), _, _) => end,
             (None, true, true) => StreamEnd::Done,
             (None, true, false) => StreamEnd::DoneWithoutReason,
@@ -258,14 +285,22 @@ impl ChatDecoder {
         Ok(())
     }
 
-    fn fail(&mut self, kind: StreamErrorKind) -> StreamError {
+    fn fail(&mut self, kind: StreamErrorKind) -> StreamError<C::Answer> {
         self.over = true;
         self.end = None;
-        StreamError::new(kind, std::mem::take(&mut self.collector).into_response())
+        StreamError::new(kind, std::mem::take(&mut self.collect).into_answer(), self.chunks)
     }
 }
 
-impl Default for ChatDecoder {
+impl ChatDecoder {
+    /// A decoder for the answer to this request: it knows how many choices there must be.
+    #[must_use]
+    pub fn for_request(request: &ChatRequest) -> Self {
+        Self::new().choices(request.n.unwrap_or(1))
+    }
+}
+
+impl<C: Collect> Default for StreamDecoder<C> {
     fn default() -> Self {
         Self::new()
     }

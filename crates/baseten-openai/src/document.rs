@@ -68,6 +68,19 @@ pub(crate) fn read<T: Document>(what: &'static str, body: &[u8]) -> Result<T, St
     }
 }
 
+/// Reads a list, which an object can only stand in for as an error.
+pub(crate) fn list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, DecodeError> {
+    serde_json::from_slice(body).map_err(|source| not_read(body, source))
+}
+
+/// Why an answer could not be read: it is an error of the server's, or something else.
+pub(crate) fn not_read(body: &[u8], source: serde_json::Error) -> DecodeError {
+    match error_in(body) {
+        Some(error) => DecodeError::of_api("the answer", body, error),
+        None => DecodeError::of_json("the answer", body, source),
+    }
+}
+
 /// The error that a body is, where that was not the JSON it should be.
 pub(crate) fn error_in(body: &[u8]) -> Option<ApiError> {
     let anything: Anything = serde_json::from_slice(body).ok()?;

@@ -103,7 +103,14 @@ impl std::error::Error for DecodeError {
 
 /// A stream that did not finish, with what had arrived of the answer.
 #[derive(Debug)]
-pub struct StreamError(Box<(StreamErrorKind, ChatResponse)>);
+pub struct StreamError<A = ChatResponse>(Box<Broken<A>>);
+
+#[derive(Debug)]
+struct Broken<A> {
+    kind: StreamErrorKind,
+    partial: A,
+    chunks: usize,
+}
 
 /// Why a stream did not finish.
 #[derive(Debug)]
@@ -120,36 +127,45 @@ pub enum StreamErrorKind {
     TooLong(TooLong),
 }
 
-impl StreamError {
-    pub(crate) fn new(kind: StreamErrorKind, partial: ChatResponse) -> Self {
-        Self(Box::new((kind, partial)))
+impl<A> StreamError<A> {
+    pub(crate) fn new(kind: StreamErrorKind, partial: A, chunks: usize) -> Self {
+        Self(Box::new(Broken { kind, partial, chunks }))
     }
 
     /// Why it did not finish.
     #[must_use]
     pub fn kind(&self) -> &StreamErrorKind {
-        &self.0.0
+        &self.0.kind
     }
 
     /// What had arrived of the answer.
     #[must_use]
-    pub fn partial(&self) -> &ChatResponse {
-        &self.0.1
+    pub fn partial(&self) -> &A {
+        &self.0.partial
     }
 
-    /// Both, for keeps.
+    /// How many chunks that was.
     #[must_use]
-    pub fn into_parts(self) -> (StreamErrorKind, ChatResponse) {
-        *self.0
+    pub fn chunks(&self) -> usize {
+        self.0.chunks
+    }
+
+    /// Why it did not finish and what had arrived, for keeps.
+    #[must_use]
+    pub fn into_parts(self) -> (StreamErrorKind, A) {
+        (self.0.kind, self.0.partial)
     }
 }
 
-impl fmt::Display for StreamError {
+impl<A> fmt::Display for StreamError<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind() {
             StreamErrorKind::Truncated => {
-                let text = self.partial().text().len();
-                write!(f, "the stream broke off without an end marker, after {text} bytes of text")
+                write!(
+                    f,
+                    "the stream broke off without an end marker, after {} chunks",
+                    self.chunks()
+                )
             }
             StreamErrorKind::Failed(error) => {
                 write!(f, "the server reported an error in the stream: {error}")
@@ -160,7 +176,7 @@ impl fmt::Display for StreamError {
     }
 }
 
-impl std::error::Error for StreamError {
+impl<A: fmt::Debug> std::error::Error for StreamError<A> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.kind() {
             StreamErrorKind::Undecodable(error) => Some(error),

@@ -1,7 +1,11 @@
 //! OpenAI-shaped JSON and stream decoding for Baseten engines and compatible servers, without any I/O.
 
+mod chat_stream;
 mod chunk;
+mod classify;
 mod collector;
+mod completion;
+mod completion_stream;
 mod cursor;
 mod decoder;
 mod document;
@@ -11,25 +15,33 @@ mod extra;
 mod format;
 mod lenient;
 mod message;
+mod model;
 mod number;
 mod open_enum;
 mod reader;
 mod repeat;
 mod request;
+mod rerank;
 mod response;
 mod tool;
 mod usage;
 mod vectors;
 
+pub use chat_stream::ChatStream;
 pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta};
+pub use classify::{Aggregation, ClassifyRequest, Entity, Label};
 pub use collector::ChatCollector;
-pub use decoder::{ChatDecoder, Progress, StreamEnd};
+pub use completion::{CompletionChoice, CompletionRequest, CompletionResponse};
+pub use completion_stream::CompletionStream;
+pub use decoder::{ChatDecoder, Collect, CompletionDecoder, Progress, StreamDecoder, StreamEnd};
 pub use embedding::{EmbeddingRequest, EmbeddingResponse, EncodingFormat, Input};
 pub use error::{DecodeError, StreamError, StreamErrorKind};
 pub use extra::Extra;
 pub use format::{JsonSchema, ResponseFormat};
 pub use message::{Content, File, ImageUrl, InputAudio, Message, Part, Role};
+pub use model::ServedModel;
 pub use request::{ChatRequest, EngineOptions, ReasoningEffort, StreamOptions};
+pub use rerank::{Rank, RerankRequest};
 pub use response::{ChatResponse, Choice, FinishReason, Logprobs, StopReason, TokenLogprob};
 pub use tool::{Function, FunctionCall, Tool, ToolCall, ToolChoice};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};

@@ -201,10 +201,7 @@ impl ChatRequest {
     #[must_use]
     pub fn streamed(mut self) -> Self {
         self.stream = Some(true);
-        self.stream_options.get_or_insert_with(|| StreamOptions {
-            include_usage: Some(true),
-            ..StreamOptions::default()
-        });
+        self.stream_options.get_or_insert_with(StreamOptions::with_usage);
         self
     }
 }
@@ -223,6 +220,12 @@ pub struct StreamOptions {
     /// Members without a field.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl StreamOptions {
+    pub(crate) fn with_usage() -> Self {
+        Self { include_usage: Some(true), ..Self::default() }
+    }
 }
 
 open_enum! {

@@ -32,7 +32,7 @@ fn run_cut(body: &str, at: usize) -> Outcome {
                 Some(piece) => decoder.push(Bytes::copy_from_slice(piece)),
                 None => decoder.finish(),
             },
-            Ok(Progress::End) => return Ok((decoder.end().unwrap(), decoder.into_response())),
+            Ok(Progress::End) => return Ok((decoder.end().unwrap(), decoder.into_answer())),
             Err(error) => {
                 let kind = match error.kind() {
                     StreamErrorKind::Truncated => "truncated".to_owned(),

@@ -33,7 +33,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
             },
             Ok(Progress::End) => {
                 decoded.end = Ok(decoder.end().unwrap());
-                decoded.response = decoder.into_response();
+                decoded.response = decoder.into_answer();
                 return decoded;
             }
             Err(error) => {

@@ -1,0 +1,117 @@
+//! The events of a streamed completion.
+
+use serde_json::Value;
+
+use crate::{
+    CompletionChoice, CompletionResponse, Extra, StreamErrorKind,
+    collector::keep_last_option,
+    decoder::Collect,
+    document::{self, Document},
+};
+
+/// The stream of a completion: parts of a [`CompletionResponse`] that come to a whole one.
+#[derive(Debug, Default)]
+pub struct CompletionStream {
+    answer: CompletionResponse,
+}
+
+impl Collect for CompletionStream {
+    type Chunk = CompletionResponse;
+    type Answer = CompletionResponse;
+
+    fn read(
+        &mut self,
+        event: &[u8],
+        named: bool,
+        chunk: &mut CompletionResponse,
+    ) -> Result<bool, StreamErrorKind> {
+        match document::read::<CompletionResponse>("an event of the stream", event) {
+            Ok(new) if named && new.choices.is_empty() => return Ok(false),
+            Ok(new) => *chunk = new,
+            Err(StreamErrorKind::Undecodable(_)) if named => return Ok(false),
+            Err(kind) => return Err(kind),
+        }
+        self.push(chunk);
+        Ok(true)
+    }
+
+    fn read_document(&mut self, body: &[u8]) -> Result<CompletionResponse, StreamErrorKind> {
+        self.answer = read_whole(body)?;
+        Ok(self.answer.clone())
+    }
+
+    fn has_reasons(&self, choices: usize) -> bool {
+        let found = &self.answer.choices;
+        found.len() >= choices && found.iter().all(|choice| choice.finish_reason.is_some())
+    }
+
+    fn answer(&self) -> &CompletionResponse {
+        &self.answer
+    }
+
+    fn into_answer(self) -> CompletionResponse {
+        self.answer
+    }
+}
+
+impl CompletionStream {
+    fn push(&mut self, chunk: &CompletionResponse) {
+        let answer = &mut self.answer;
+        if answer.id.is_empty() {
+            answer.id.clone_from(&chunk.id);
+            answer.object.clone_from(&chunk.object);
+            answer.model.clone_from(&chunk.model);
+            answer.created = chunk.created;
+            answer.system_fingerprint.clone_from(&chunk.system_fingerprint);
+        }
+        keep_last_option(&mut answer.usage, &chunk.usage);
+        answer.extra.extend(chunk.extra.clone());
+        for new in &chunk.choices {
+            let choices = &mut answer.choices;
+            let at = choices.partition_point(|choice| choice.index < new.index);
+            if choices.get(at).is_none_or(|choice| choice.index != new.index) {
+                let index = new.index;
+                choices.insert(at, CompletionChoice { index, ..CompletionChoice::default() });
+            }
+            let choice = &mut choices[at];
+            choice.text.push_str(&new.text);
+            keep_last_option(&mut choice.finish_reason, &new.finish_reason);
+            keep_last_option(&mut choice.stop_reason, &new.stop_reason);
+            match (&mut choice.logprobs, &new.logprobs) {
+                (Some(logprobs), Some(new)) => extend_lists(logprobs, new),
+                (logprobs, new) => keep_last_option(logprobs, new),
+            }
+            choice.extra.extend(new.extra.clone());
+        }
+    }
+}
+
+/// Logarithms are lists beside each other: of tokens, of their logarithms, of their places.
+fn extend_lists(logprobs: &mut Value, new: &Value) {
+    let Some(new) = new.as_object() else { return };
+    let Some(logprobs) = logprobs.as_object_mut() else { return };
+    for (name, new) in new {
+        match (logprobs.entry(name).or_insert(Value::Null), new) {
+            (Value::Array(list), Value::Array(new)) => list.extend_from_slice(new),
+            (value, new) => value.clone_from(new),
+        }
+    }
+}
+
+pub(crate) fn read_whole(body: &[u8]) -> Result<CompletionResponse, StreamErrorKind> {
+    document::read("the answer", body)
+}
+
+impl Document for CompletionResponse {
+    fn object(&self) -> &str {
+        &self.object
+    }
+
+    fn extra(&self) -> &Extra {
+        &self.extra
+    }
+
+    fn has_content(&self) -> bool {
+        !self.choices.is_empty()
+    }
+}

@@ -1,0 +1,179 @@
+//! Recorded answers that came in one piece, and the answers of the embedding engine's routes.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::{fs, path::Path};
+
+use baseten_openai::{
+    Aggregation, ChatResponse, ClassifyRequest, CompletionDecoder, CompletionResponse, Entity,
+    FinishReason, Label, Progress, Rank, RerankRequest, ServedModel, StreamEnd,
+};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+fn read(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn recorded_chat_answers_are_read_and_written_back_whole() {
+    use FinishReason::{Length, Stop, ToolCalls};
+    #[rustfmt::skip]
+    let table = [
+        //  file                            text                           reason     tokens
+        ("truss-chat-ok",                   "peer",                        Stop,      (1, 2)),
+        ("llamacpp-chat",                   ";)= echo)=",                  Length,    (53, 6)),
+        ("llamacpp2-chat",                  ";)= echo)=",                  Length,    (53, 6)),
+        ("llamacpp-chat-tools",             "",                            ToolCalls, (387, 50)),
+        ("llamacpp2-chat-tools",            "",                            ToolCalls, (387, 50)),
+        ("llamacpp-chat-json-schema",       r#"{"ok":true,"c": "blue"}"#,  Stop,      (53, 24)),
+        ("llamacpp2-chat-json-schema",      r#"{"ok":true,"c": "blue"}"#,  Stop,      (53, 24)),
+        ("llamacpp-chat-logprobs",          ";)",                          Length,    (53, 2)),
+        ("llamacpp2-chat-logprobs",         ";)",                          Length,    (53, 2)),
+        ("llamacpp-chat-n2",                ";)",                          Length,    (53, 2)),
+        ("llamacpp2-chat-n2",               ";)",                          Length,    (53, 2)),
+        ("llamacpp-chat-stop",              ";)= ",                        Stop,      (53, 4)),
+        ("llamacpp2-chat-stop",             ";)= ",                        Stop,      (53, 4)),
+        ("litellm-chat",                    ";)= echo)=",                  Length,    (53, 6)),
+        ("litellm-native-chat",             ";)= echo)=",                  Length,    (53, 6)),
+        ("litellm-api-key-scheme-chat",     ";)= echo)=",                  Length,    (53, 6)),
+    ];
+    for (file, text, reason, tokens) in table {
+        let body = read(&format!("{file}.json"));
+        let response = ChatResponse::decode(&body).unwrap();
+        assert_eq!(response.text(), text, "{file}");
+        assert_eq!(response.finish_reason(), Some(&reason), "{file}");
+        let usage = response.usage.as_ref().unwrap();
+        let counts = (usage.prompt_tokens.unwrap(), usage.completion_tokens.unwrap());
+        assert_eq!(counts, tokens, "{file}");
+        assert_eq!(response.choices.len(), if file.ends_with("n2") { 2 } else { 1 }, "{file}");
+        let written = serde_json::to_value(&response).unwrap();
+        assert_eq!(written, serde_json::from_slice::<Value>(&body).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn recorded_tool_calls_and_logprobs_are_typed() {
+    #[derive(serde::Deserialize, PartialEq, Debug)]
+    struct Add {
+        a: i64,
+        b: bool,
+    }
+    let response = ChatResponse::decode(&read("llamacpp-chat-tools.json")).unwrap();
+    let [call] = response.tool_calls() else { panic!("one call") };
+    assert_eq!(call.function.name, "add");
+    assert_eq!(call.arguments::<Add>().unwrap(), Add { a: 1, b: true });
+    let wrong = call.arguments::<Vec<u8>>().unwrap_err();
+    assert_eq!(wrong.start(), call.function.arguments);
+    let answer = call.answer("2");
+    assert_eq!(answer.tool_call_id.as_ref(), Some(&call.id));
+
+    let response = ChatResponse::decode(&read("llamacpp-chat-logprobs.json")).unwrap();
+    let tokens = &response.choices[0].logprobs.as_ref().unwrap().content;
+    assert_eq!(tokens.len(), 2);
+    assert_eq!((&*tokens[1].token, tokens[1].bytes.as_deref()), (")", Some(&[41][..])));
+    assert_eq!(tokens[1].top_logprobs[1].token, " quick");
+    assert_eq!(tokens[1].extra["id"], 267);
+}
+
+#[test]
+fn recorded_completions_are_read_streamed_or_not() {
+    for prefix in ["llamacpp", "llamacpp2"] {
+        let whole =
+            CompletionResponse::decode(&read(&format!("{prefix}-completions.json"))).unwrap();
+        assert!(!whole.text().is_empty());
+        assert_eq!(whole.choices[0].finish_reason, Some(FinishReason::Length));
+
+        let body = read(&format!("{prefix}-completions-stream.sse"));
+        for at in 0..=body.len() {
+            let mut decoder = CompletionDecoder::new();
+            let mut text = String::new();
+            for piece in [&body[..at], &body[at..]] {
+                decoder.push(Bytes::copy_from_slice(piece));
+                while decoder.advance().unwrap() == Progress::Chunk {
+                    text += decoder.chunk().text();
+                }
+            }
+            assert_eq!(decoder.end(), Some(StreamEnd::Done), "cut at {at}");
+            let response = decoder.into_answer();
+            assert_eq!(response.text(), "</tools></tools></tools>l");
+            assert_eq!(response.text(), text);
+            assert_eq!(response.usage.unwrap().completion_tokens, Some(4));
+            assert!(response.extra.contains_key("timings"));
+        }
+        let collected = CompletionResponse::decode(&body).unwrap();
+        assert_eq!(collected.text(), "</tools></tools></tools>l", "a stream nobody asked for");
+        let cut = CompletionResponse::decode(&body[..500]).unwrap_err();
+        assert_eq!(cut.to_string(), "the answer is a stream that broke off");
+    }
+}
+
+#[test]
+fn logarithms_of_a_streamed_completion_are_joined() {
+    let event = |text: &str, token: f64| {
+        let logprobs = json!({"tokens": [text], "token_logprobs": [token]});
+        format!(
+            "data: {}\n\n",
+            json!({"choices": [{"index": 0, "text": text, "logprobs": logprobs}]})
+        )
+    };
+    let body = event("a", -1.0) + &event("b", -2.0) + "data: [DONE]\n\n";
+    let response = CompletionResponse::decode(body.as_bytes()).unwrap();
+    assert_eq!(
+        response.choices[0].logprobs,
+        Some(json!({"tokens": ["a", "b"], "token_logprobs": [-1.0, -2.0]}))
+    );
+}
+
+#[test]
+fn recorded_lists_of_models_are_read() {
+    for (file, names) in [
+        ("llamacpp-models.json", &["acme/peer-tiny"][..]),
+        ("llamacpp2-models.json", &["acme/peer-tiny"]),
+        ("litellm-models.json", &["acme/peer-tiny", "native", "hdr", "emb"]),
+    ] {
+        let models = ServedModel::decode(&read(file)).unwrap();
+        assert_eq!(models.iter().map(|model| &*model.id).collect::<Vec<_>>(), names, "{file}");
+    }
+    let models = ServedModel::decode(&read("llamacpp-models.json")).unwrap();
+    assert_eq!(models[0].extra["meta"]["n_embd"], 64);
+    let error = ServedModel::decode(br#"{"error":{"message":"boom"}}"#).unwrap_err();
+    assert_eq!(error.api().unwrap().message(), "boom");
+}
+
+#[test]
+fn the_routes_of_the_embedding_engine() {
+    let ranks = Rank::decode(br#"[{"index":0,"score":0.1},{"index":1,"score":0.9,"text":"b"}]"#);
+    let ranks = ranks.unwrap();
+    assert_eq!((ranks[0].index, ranks[0].text.as_deref()), (1, Some("b")), "best first");
+
+    let labels = Label::decode(br#"[[{"label":"good","score":0.9}],[]]"#).unwrap();
+    assert_eq!((labels.len(), &*labels[0][0].label), (2, "good"));
+
+    let entities = Entity::decode(
+        br#"[[{"token":"Ann","token_id":7,"start":0,"end":3,"results":{"O":0.1,"B-PER":0.9}}]]"#,
+    );
+    let entities = entities.unwrap();
+    assert_eq!((entities[0][0].label(), entities[0][0].end), (Some("B-PER"), Some(3)));
+
+    for body in [&br#"{"error":"boom"}"#[..], br#"{"detail":"boom"}"#] {
+        assert_eq!(Rank::decode(body).unwrap_err().api().unwrap().message(), "boom");
+    }
+    assert!(Label::decode(b"{}").unwrap_err().api().is_none());
+}
+
+#[test]
+fn requests_to_the_embedding_engine_are_written_as_it_has_them() {
+    let mut rank = RerankRequest::new("q", ["a", "b"]);
+    rank.return_text = Some(true);
+    assert_eq!(
+        serde_json::to_string(&rank).unwrap(),
+        r#"{"query":"q","texts":["a","b"],"return_text":true}"#
+    );
+    let entities = ClassifyRequest::entities(["a"], Aggregation::Simple);
+    assert_eq!(
+        serde_json::to_string(&entities).unwrap(),
+        r#"{"inputs":[["a"]],"aggregation_strategy":"simple"}"#
+    );
+}
