@@ -47,6 +47,26 @@ impl Access {
         Template::new(endpoint, &self.credential, answer)
     }
 
+    /// All of a request to an OpenAI-compatible server but its body: the engine of a deployment
+    /// (`…/sync/v1/{route}`), or without a target the Model APIs (`…/v1/{route}`).
+    ///
+    /// # Errors
+    /// As [`Access::template`], and for a route that is none.
+    pub fn openai(
+        &self,
+        target: Option<&Target>,
+        method: Method,
+        route: &str,
+        answer: Answer,
+    ) -> Result<Template, Error> {
+        let Some(target) = target else {
+            let endpoint = Endpoint::model_apis(&self.hosts, method, &Route::new(route)?);
+            return Template::new(endpoint, &self.credential, answer);
+        };
+        let route = Route::new(format!("v1/{route}"))?;
+        self.template(target, &Operation::Sync(method, route), answer)
+    }
+
     /// A request to a route of the container's own server. What is wrong with it is told when it is
     /// built.
     #[must_use]

@@ -13,7 +13,7 @@ use http::response::Parts;
 use crate::api_error::ApiError;
 use crate::budget::Budget;
 use crate::delivery::{self, Delivery};
-use crate::error::{Error, ErrorKind, Stop};
+use crate::error::{Error, Stop};
 use crate::failure::{Cause, Clock, Failure};
 use crate::options::{CallOptions, Clocks, RetryPolicy};
 use crate::pace;
@@ -334,12 +334,5 @@ impl Accepted {
         Error::failed(&self.meta.label, failure, Delivery::Answered)
             .answered(&self.meta)
             .stopped(Stop::Final, self.meta.failed.clone())
-    }
-
-    /// An error in what the body said, not in how it came: of `kind`, told by `message`, with the
-    /// part of the body that shows it.
-    #[must_use]
-    pub fn reject(&self, kind: ErrorKind, message: String, body: Bytes) -> Error {
-        Error::content(&self.meta, kind, message, body)
     }
 }

@@ -166,12 +166,13 @@ impl Endpoint {
         Ok(Self::at(hosts, location, row.method, &path, row.answers))
     }
 
-    /// A route of the Model APIs host, `v1/chat/completions` for one; of the base URL if
-    /// [`Hosts::base_url`] gave one.
+    /// A route of the Model APIs, `chat/completions` for one: below `/v1` of their host, or of the
+    /// base URL if [`Hosts::base_url`] gave one, whether or not that ends in `/v1` itself.
     #[must_use]
     pub fn model_apis(hosts: &Hosts, method: Method, route: &Route) -> Self {
         let location = hosts.model_apis();
-        let path = format!("{}/{}", location.prefix, route.as_str());
+        let base = location.prefix.strip_suffix("/v1").unwrap_or(&location.prefix);
+        let path = format!("{base}/v1/{}", route.as_str());
         Self::at(hosts, location, method, &path, Answers::Container)
     }
 
@@ -359,9 +360,20 @@ mod tests {
             assert_eq!(endpoint.url(), url);
             assert_eq!(endpoint.host(), host);
         }
-        let route = Route::new("v1/models").unwrap();
-        let apis = Endpoint::model_apis(&Hosts::baseten(), Method::GET, &route);
-        assert_eq!(apis.url(), "https://inference.baseten.co/v1/models");
+    }
+
+    #[test]
+    fn model_apis_are_below_v1_once() {
+        let gateway = |url| Hosts::base_url(url).unwrap();
+        for (hosts, url) in [
+            (Hosts::baseten(), "https://inference.baseten.co/v1/models"),
+            (gateway("http://localhost:4000"), "http://localhost:4000/v1/models"),
+            (gateway("http://localhost:4000/v1/"), "http://localhost:4000/v1/models"),
+            (gateway("https://openrouter.ai/api/v1"), "https://openrouter.ai/api/v1/models"),
+        ] {
+            let route = Route::new("models").unwrap();
+            assert_eq!(Endpoint::model_apis(&hosts, Method::GET, &route).url(), url);
+        }
     }
 
     #[test]

@@ -203,6 +203,13 @@ impl Error {
         self.0.call.as_ref().map(|call| call.endpoint().path())
     }
 
+    /// The error with what the server said about it.
+    #[must_use]
+    pub fn with_api(mut self, api: ApiError) -> Self {
+        self.0.api = Some(api);
+        self
+    }
+
     /// The error with what came of the answer's body.
     #[must_use]
     pub fn with_body(mut self, body: Bytes) -> Self {

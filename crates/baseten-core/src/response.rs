@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use crate::call::Tried;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::request::Label;
 
 /// A value and the [`Meta`] of the call that brought it.
@@ -128,6 +128,13 @@ impl Meta {
     #[must_use]
     pub fn timings(&self) -> Timings {
         self.timings
+    }
+
+    /// An error in what the body said, not in how it came: of `kind`, told by `message`, with the
+    /// part of the body that shows it.
+    #[must_use]
+    pub fn error(&self, kind: ErrorKind, message: impl Into<String>, body: Bytes) -> Error {
+        Error::content(self, kind, message.into(), body)
     }
 
     /// How the end of the body is told.

@@ -10,7 +10,7 @@ mod wait;
 
 use std::sync::Arc;
 
-use baseten_core::{Accepted, CallOptions, Error, Meta, Request, Response};
+use baseten_core::{CallOptions, Error, Meta, Request, Response};
 use bytes::Bytes;
 
 use crate::options::Options;
@@ -82,12 +82,6 @@ impl Body {
         self.0.meta()
     }
 
-    /// The accepted call, from which errors about the body's content are made.
-    #[must_use]
-    pub fn accepted(&self) -> &Accepted {
-        self.0.accepted()
-    }
-
     /// The next bytes, `None` at the end. After an error or the end it stays at the end.
     ///
     /// # Errors
@@ -102,6 +96,12 @@ impl Body {
     /// As [`Body::chunk`], and [`baseten_core::ErrorKind::TooLarge`]; what came is in the error.
     pub fn whole(self, limit: usize) -> Result<Response<Bytes>, Error> {
         ready(self.0.whole(limit))
+    }
+
+    /// Lets go of a body whose content is over before its framing is (an event stream after `[DONE]`):
+    /// the connection goes back to the pool if the rest is there already, and is closed if not.
+    pub fn release(&mut self) {
+        self.0.release();
     }
 
     /// Whether the last byte has been handed out.

@@ -1,6 +1,7 @@
 //! The body of an answer, frame by frame, on the connection it comes over.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use baseten_core::{Cause, Clock, Failure, Framing, Origin, Source};
 use bytes::Bytes;
@@ -109,6 +110,19 @@ impl<N: Net> Body<N> {
             };
         }
         Ok(whole.into())
+    }
+
+    /// Looks whether the end is there already: then the connection goes back, else it is closed.
+    pub(crate) fn release(&mut self) {
+        let Some((connection, incoming)) = &mut self.live else { return };
+        let cx = &mut Context::from_waker(Waker::noop());
+        connection.wire.read_only_now(true);
+        let ended = matches!(connection.link.poll_frame(incoming, true, cx), Poll::Ready(None));
+        connection.wire.read_only_now(false);
+        if ended {
+            self.finish();
+        }
+        self.live = None;
     }
 
     /// Whether the last byte has been handed out.

@@ -148,8 +148,8 @@ impl<N: Net> Answer<N> {
         self.accepted.meta()
     }
 
-    pub(crate) fn accepted(&self) -> &Accepted {
-        &self.accepted
+    pub(crate) fn release(&mut self) {
+        self.body.release();
     }
 
     pub(crate) fn is_finished(&self) -> bool {
