@@ -3,6 +3,8 @@
 //! When a stream is over and how is decided here; what a chunk is and how chunks make an answer, in
 //! the [`Collect`] of its kind.
 
+use std::fmt;
+
 use baseten_core::{
     ApiError,
     sse::{self, Event},
@@ -23,11 +25,11 @@ pub type ChatDecoder = StreamDecoder<ChatStream>;
 pub type CompletionDecoder = StreamDecoder<CompletionStream>;
 
 /// One kind of stream: what its events are, and what they come to.
-pub trait Collect: Default {
+pub trait Collect: Default + fmt::Debug {
     /// An event.
-    type Chunk: Default;
+    type Chunk: Default + fmt::Debug;
     /// The whole.
-    type Answer: Default;
+    type Answer: Default + fmt::Debug;
 
     /// Reads an event into `chunk` and adds it. `false` if it is none of this kind of stream, which
     /// only an event with a name of its own may be.

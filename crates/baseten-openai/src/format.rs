@@ -3,39 +3,44 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Extra;
+use crate::{Extra, open_enum::open_enum};
 
 /// The form that an answer must have. All models of Baseten's Model APIs take JSON and JSON schema;
 /// dedicated engines do, except some with speculative decoding.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+///
+/// ```
+/// use baseten_openai::ResponseFormat;
+///
+/// let format = ResponseFormat::grammar("root ::= \"yes\" | \"no\"");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
-pub enum ResponseFormat {
-    /// Text as it comes.
-    Text,
-    /// Any JSON object. Ask for JSON in a message too, or the model may write blanks for ever.
-    JsonObject,
-    /// JSON of this schema.
-    JsonSchema {
-        /// The schema.
-        json_schema: JsonSchema,
-    },
-    /// Text of this grammar. A Baseten extension.
-    Grammar {
-        /// The grammar, in the engine's notation.
-        grammar: String,
-    },
-    /// Text with tagged parts of set structure. A Baseten extension.
-    StructuralTag {
-        /// The structure, in the engine's notation.
-        structural_tag: Value,
-    },
-    /// Any other form, whole.
-    #[serde(untagged)]
-    Other(Value),
+pub struct ResponseFormat {
+    /// Which form.
+    #[serde(rename = "type")]
+    pub kind: Format,
+    /// The schema, for [`Format::JsonSchema`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<JsonSchema>,
+    /// The grammar, for [`Format::Grammar`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grammar: Option<String>,
+    /// The structure, for [`Format::StructuralTag`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structural_tag: Option<Value>,
+    /// Members without a field.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 impl ResponseFormat {
+    /// Any JSON object. Ask for JSON in a message too, or the model may write blanks for ever.
+    #[must_use]
+    pub fn json_object() -> Self {
+        Self { kind: Format::JsonObject, ..Self::default() }
+    }
+
     /// JSON of a schema of one's own, strictly. The schema has to be of the strict dialect.
     pub fn json_schema(name: impl Into<String>, schema: Value) -> Self {
         let json_schema = JsonSchema {
@@ -44,7 +49,36 @@ impl ResponseFormat {
             strict: Some(true),
             ..JsonSchema::default()
         };
-        Self::JsonSchema { json_schema }
+        Self { kind: Format::JsonSchema, json_schema: Some(json_schema), ..Self::default() }
+    }
+
+    /// Text of a grammar, in the engine's notation. A Baseten extension.
+    pub fn grammar(grammar: impl Into<String>) -> Self {
+        Self { kind: Format::Grammar, grammar: Some(grammar.into()), ..Self::default() }
+    }
+
+    /// Text with tagged parts of set structure, in the engine's notation. A Baseten extension.
+    pub fn structural_tag(structure: impl Into<Value>) -> Self {
+        let structural_tag = Some(structure.into());
+        Self { kind: Format::StructuralTag, structural_tag, ..Self::default() }
+    }
+}
+
+open_enum! {
+    /// A form of answers.
+    #[derive(Default)]
+    pub enum Format {
+        /// Text as it comes.
+        #[default]
+        Text = "text",
+        /// Any JSON object.
+        JsonObject = "json_object",
+        /// JSON of a schema.
+        JsonSchema = "json_schema",
+        /// Text of a grammar.
+        Grammar = "grammar",
+        /// Text with tagged parts of set structure.
+        StructuralTag = "structural_tag",
     }
 }
 

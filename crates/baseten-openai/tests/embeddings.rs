@@ -187,6 +187,8 @@ fn spelling() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn numbers_are_what_parse_makes_of_them(
         numbers in prop::collection::vec(spelling(), 1..9),
