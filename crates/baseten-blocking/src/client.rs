@@ -7,6 +7,7 @@ use baseten_transport::blocking::Transport;
 
 use crate::builder::ClientBuilder;
 use crate::model::Model;
+use crate::openai_client::OpenAi;
 
 /// Calls models. Cheap to clone; clones share connections and the retry budget.
 ///
@@ -47,6 +48,15 @@ impl Client {
     /// [`baseten_core::ErrorKind::Request`] if the id cannot be part of a host name.
     pub fn model(&self, id: impl AsRef<str>) -> Result<Model, Error> {
         Model::new(self.0.clone(), Target::model(ModelId::new(id)?), self.0.options)
+    }
+
+    /// The Model APIs (`inference.baseten.co/v1`); with a base URL, the OpenAI-compatible server or
+    /// gateway there, whether or not the URL ends in `/v1`.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the key would travel in the clear.
+    pub fn model_apis(&self) -> Result<OpenAi, Error> {
+        OpenAi::new(self.0.clone(), None, self.0.options)
     }
 
     pub(crate) fn new(access: Access, transport: Transport, options: CallOptions) -> Self {

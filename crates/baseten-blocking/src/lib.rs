@@ -19,18 +19,25 @@
 
 mod builder;
 mod client;
+mod event_stream;
 mod model;
+mod openai_client;
 mod sync;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use event_stream::{ChatStream, CompletionStream, EventStream, StreamTimings};
 pub use model::Model;
+pub use openai_client::OpenAi;
+
 pub use sync::SyncRequest;
 
 pub use baseten_core::{
     ApiError, CallOptions, Cause, Clock, Credential, Delivery, Error, ErrorKind, Framing, Hosts,
     Limits, Meta, Outcome, Response, RetryPolicy, Scheme, Stop, Timeouts, Timings, Tried,
 };
+/// Requests and answers of OpenAI's protocol.
+pub use baseten_openai as openai;
 pub use baseten_transport::Pool;
 #[cfg(feature = "tls")]
 pub use baseten_transport::Tls;

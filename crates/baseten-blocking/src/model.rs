@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::Shared;
+use crate::openai_client::OpenAi;
 use crate::sync::SyncRequest;
 
 /// One deployment of a model. Cheap to clone; keep it rather than making it for every call.
@@ -120,6 +121,14 @@ impl Model {
     {
         let request = self.predict.clone().answering(Answer::Stream).json(input)?;
         self.client.transport.send(&request, &self.options)
+    }
+
+    /// The engine of this deployment, by OpenAI's protocol (`…/sync/v1`).
+    ///
+    /// # Errors
+    /// None that [`crate::Client::model`] has not found before.
+    pub fn openai(&self) -> Result<OpenAi, Error> {
+        OpenAi::new(self.client.clone(), Some(self.target.clone()), self.options)
     }
 
     /// A request to a route of the container's own server (`…/sync/{route}`), query included.

@@ -75,7 +75,7 @@ pub enum ErrorKind {
     Truncated,
     /// The answer is larger than a limit.
     TooLarge,
-    /// The server reported an error inside a streamed 200.
+    /// The server reported an error inside an answer with a success status; see [`Error::api`].
     Stream,
     /// The caller gave up.
     Canceled,

@@ -1,5 +1,6 @@
 //! Texts to vectors.
 
+use baseten_core::Error;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
@@ -76,6 +77,17 @@ impl EmbeddingRequest {
     pub fn as_numbers(mut self) -> Self {
         self.encoding_format = Some(EncodingFormat::Float);
         self
+    }
+
+    /// The request to send instead, if this one failed because the server cannot do base64: a 400 or
+    /// 422 that names it.
+    #[must_use]
+    pub fn instead(&self, error: &Error) -> Option<Self> {
+        let status = error.status()?.as_u16();
+        let message = error.api()?.message();
+        let named = message.contains("encoding_format") || message.contains("base64");
+        let asked = self.encoding_format == Some(EncodingFormat::Base64);
+        (asked && named && matches!(status, 400 | 422)).then(|| self.clone().as_numbers())
     }
 
     /// Sets one member of the body, known to this crate or not.

@@ -1,5 +1,6 @@
 //! OpenAI-shaped JSON and stream decoding for Baseten engines and compatible servers, without any I/O.
 
+mod answer;
 mod chat_stream;
 mod chunk;
 mod classify;
@@ -27,6 +28,7 @@ mod tool;
 mod usage;
 mod vectors;
 
+pub use answer::{StreamReader, read};
 pub use chat_stream::ChatStream;
 pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta};
 pub use classify::{Aggregation, ClassifyRequest, Entity, Label};
@@ -37,7 +39,7 @@ pub use decoder::{ChatDecoder, Collect, CompletionDecoder, Progress, StreamDecod
 pub use embedding::{EmbeddingRequest, EmbeddingResponse, EncodingFormat, Input};
 pub use error::{DecodeError, StreamError, StreamErrorKind};
 pub use extra::Extra;
-pub use format::{JsonSchema, ResponseFormat};
+pub use format::{Format, JsonSchema, ResponseFormat};
 pub use message::{Content, File, ImageUrl, InputAudio, Message, Part, Role};
 pub use model::ServedModel;
 pub use request::{ChatRequest, EngineOptions, ReasoningEffort, StreamOptions};

@@ -22,6 +22,8 @@ pub(crate) struct Body<N: Net> {
     origin: Origin,
     limits: Limits,
     received: u64,
+    /// Only the end of the framing is still to come.
+    over: bool,
 }
 
 impl<N: Net> Body<N> {
@@ -33,7 +35,7 @@ impl<N: Net> Body<N> {
     ) -> Self {
         let ended = incoming.is_end_stream();
         let live = Some((connection, incoming));
-        let mut body = Self { live, pool, origin, limits, received: 0 };
+        let mut body = Self { live, pool, origin, limits, received: 0, over: false };
         if ended {
             body.finish();
         }
@@ -112,17 +114,9 @@ impl<N: Net> Body<N> {
         Ok(whole.into())
     }
 
-    /// Looks whether the end is there already: then the connection goes back, else it is closed.
-    pub(crate) fn release(&mut self) {
-        let Some((connection, incoming)) = &mut self.live else { return };
-        let cx = &mut Context::from_waker(Waker::noop());
-        connection.wire.read_only_now(true);
-        let ended = matches!(connection.link.poll_frame(incoming, true, cx), Poll::Ready(None));
-        connection.wire.read_only_now(false);
-        if ended {
-            self.finish();
-        }
-        self.live = None;
+    /// Nobody will ask for more, but its framing may still be on the way.
+    pub(crate) fn content_is_over(&mut self) {
+        self.over = true;
     }
 
     /// Whether the last byte has been handed out.
@@ -141,6 +135,19 @@ impl<N: Net> Body<N> {
         // A broken connection serves nobody else.
         self.live = None;
         Failure { cause, sent: 0, received: self.received, reused: false, source }
+    }
+}
+
+impl<N: Net> Drop for Body<N> {
+    fn drop(&mut self) {
+        let Some((connection, incoming)) = self.live.as_mut().filter(|_| self.over) else { return };
+        let cx = &mut Context::from_waker(Waker::noop());
+        connection.wire.read_only_now(true);
+        let ended = matches!(connection.link.poll_frame(incoming, true, cx), Poll::Ready(None));
+        connection.wire.read_only_now(false);
+        if ended {
+            self.finish();
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod wait;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use baseten_core::{CallOptions, Error, Meta, Request, Response};
 use bytes::Bytes;
@@ -95,10 +96,17 @@ impl Body {
         self.0.whole(limit).await
     }
 
-    /// Lets go of a body whose content is over before its framing is (an event stream after `[DONE]`):
-    /// the connection goes back to the pool if the rest is there already, and is closed if not.
-    pub fn release(&mut self) {
-        self.0.release();
+    /// Says that the content is over before its framing is, as an event stream is after `[DONE]`. If
+    /// the rest of the framing is there when this is dropped, the connection goes back to the pool
+    /// all the same; nothing waits for it.
+    pub fn content_is_over(&mut self) {
+        self.0.content_is_over();
+    }
+
+    /// The time since the call began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 
     /// Whether the last byte has been handed out.

@@ -148,8 +148,12 @@ impl<N: Net> Answer<N> {
         self.accepted.meta()
     }
 
-    pub(crate) fn release(&mut self) {
-        self.body.release();
+    pub(crate) fn content_is_over(&mut self) {
+        self.body.content_is_over();
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 
     pub(crate) fn is_finished(&self) -> bool {

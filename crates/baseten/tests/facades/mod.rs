@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use baseten::openai::{ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, StreamEnd};
 use baseten::{
     ByteStream, Bytes, CallOptions, Error, Meta, Method, Response, RetryPolicy, Timeouts,
 };
@@ -144,6 +145,67 @@ impl Facade {
         match self {
             Self::Async(runtime, model) => runtime.block_on(async { request!(model).await }),
             Self::Blocking(model) => request!(model),
+        }
+    }
+}
+
+/// A streamed chat, read to its end: the text of each chunk, how it ended, and the answer or the error
+/// with what came before it.
+pub(crate) type Chatted =
+    (Vec<String>, Option<StreamEnd>, Result<ChatResponse, (Error, ChatResponse)>);
+
+impl Facade {
+    pub(crate) fn chat(&self, request: &ChatRequest) -> Result<Response<ChatResponse>, Error> {
+        match self {
+            Self::Async(runtime, model) => runtime.block_on(model.openai()?.chat(request)),
+            Self::Blocking(model) => model.openai()?.chat(request),
+        }
+    }
+
+    pub(crate) fn embeddings(
+        &self,
+        request: &EmbeddingRequest,
+    ) -> Result<Response<EmbeddingResponse>, Error> {
+        match self {
+            Self::Async(runtime, model) => runtime.block_on(model.openai()?.embeddings(request)),
+            Self::Blocking(model) => model.openai()?.embeddings(request),
+        }
+    }
+
+    pub(crate) fn chat_stream(&self, request: &ChatRequest) -> Chatted {
+        macro_rules! read {
+            ($model:expr, $wait:expr) => {{
+                let openai = $model.openai().unwrap();
+                let mut stream = $wait(openai.chat_stream(request)).unwrap();
+                let mut texts = Vec::new();
+                let failed = loop {
+                    match $wait(stream.chunk()) {
+                        Ok(Some(chunk)) => texts.push(chunk.text().to_owned()),
+                        Ok(None) => break None,
+                        Err(error) => break Some(error),
+                    }
+                };
+                assert!($wait(stream.chunk()).unwrap().is_none(), "an end stays an end");
+                let partial = stream.partial().clone();
+                (texts, stream.end(), failed.map_or(Ok(partial.clone()), |e| Err((e, partial))))
+            }};
+        }
+        match self {
+            Self::Async(runtime, model) => read!(model, |wait| runtime.block_on(wait)),
+            Self::Blocking(model) => read!(model, std::convert::identity),
+        }
+    }
+
+    pub(crate) fn first_chat_chunk(&self, request: &ChatRequest) {
+        match self {
+            Self::Async(runtime, model) => runtime.block_on(async {
+                let mut stream = model.openai().unwrap().chat_stream(request).await.unwrap();
+                assert!(stream.chunk().await.unwrap().is_some());
+            }),
+            Self::Blocking(model) => {
+                let mut stream = model.openai().unwrap().chat_stream(request).unwrap();
+                assert!(stream.chunk().unwrap().is_some());
+            }
         }
     }
 }

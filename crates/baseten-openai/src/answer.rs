@@ -1,0 +1,133 @@
+//! Answers of a call, read: what cannot be read becomes the error of that call.
+//!
+//! What both facades do with a body that has come, and with one that comes; they only wait for it.
+
+use std::fmt;
+
+use baseten_core::{Error, ErrorKind, Meta, Response};
+use bytes::Bytes;
+
+use crate::{
+    Collect, DecodeError, Progress, StreamDecoder, StreamEnd, StreamError, StreamErrorKind,
+};
+
+/// Reads a whole answer with one of the `decode` functions of this crate.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] if it cannot be read, [`ErrorKind::Stream`] if it is an error of the server
+/// under a success status; the body is in the error.
+pub fn read<T>(
+    response: Response<Bytes>,
+    decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+) -> Result<Response<T>, Error> {
+    match decode(&response.value) {
+        Ok(value) => Ok(Response { value, meta: response.meta }),
+        Err(error) => Err(of_decode(&response.meta, error, response.value)),
+    }
+}
+
+/// Reads an answer that streams in: bytes in, chunks out, errors as the call's.
+///
+/// ```no_run
+/// # fn more() -> Option<bytes::Bytes> { None }
+/// # fn example(meta: baseten_core::Meta) -> Result<(), baseten_core::Error> {
+/// use baseten_openai::{ChatDecoder, Progress, StreamReader};
+/// let mut reader = StreamReader::new(ChatDecoder::new());
+/// loop {
+///     match reader.advance(&meta)? {
+///         Progress::Chunk => print!("{}", reader.chunk().text()),
+///         Progress::More => reader.push(more()),
+///         Progress::Other => {}
+///         Progress::End => break,
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+pub struct StreamReader<C: Collect> {
+    decoder: StreamDecoder<C>,
+    /// What had come before an error.
+    partial: Option<C::Answer>,
+}
+
+impl<C: Collect> StreamReader<C> {
+    /// A reader around a decoder that has read nothing yet.
+    #[must_use]
+    pub fn new(decoder: StreamDecoder<C>) -> Self {
+        Self { decoder, partial: None }
+    }
+
+    /// Takes the next bytes of the body; `None` is its end.
+    pub fn push(&mut self, bytes: Option<Bytes>) {
+        match bytes {
+            Some(bytes) => self.decoder.push(bytes),
+            None => self.decoder.finish(),
+        }
+    }
+
+    /// Goes on as far as the bytes reach; see [`StreamDecoder::advance`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Truncated`], [`ErrorKind::Stream`] (the server's own error), [`ErrorKind::Decode`]
+    /// or [`ErrorKind::TooLarge`]. What had come is in [`StreamReader::partial`]; there is only
+    /// [`Progress::End`] after it.
+    pub fn advance(&mut self, meta: &Meta) -> Result<Progress, Error> {
+        self.decoder.advance().map_err(|error| {
+            let (error, partial) = of_stream(meta, error);
+            self.partial = Some(partial);
+            error
+        })
+    }
+
+    /// The chunk that [`Progress::Chunk`] told of.
+    #[must_use]
+    pub fn chunk(&self) -> &C::Chunk {
+        self.decoder.chunk()
+    }
+
+    /// How the stream ended, once it has and was no error.
+    #[must_use]
+    pub fn end(&self) -> Option<StreamEnd> {
+        self.decoder.end()
+    }
+
+    /// What was collected so far, before an error too.
+    #[must_use]
+    pub fn partial(&self) -> &C::Answer {
+        self.partial.as_ref().unwrap_or_else(|| self.decoder.partial())
+    }
+
+    /// What was collected: the answer, if the stream has finished.
+    #[must_use]
+    pub fn into_answer(self) -> C::Answer {
+        self.partial.unwrap_or_else(|| self.decoder.into_answer())
+    }
+}
+
+impl<C: Collect> fmt::Debug for StreamReader<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamReader").field("end", &self.end()).finish_non_exhaustive()
+    }
+}
+
+fn of_decode(meta: &Meta, error: DecodeError, body: Bytes) -> Error {
+    match error.api() {
+        Some(api) => {
+            let api = api.clone();
+            meta.error(ErrorKind::Stream, error.to_string(), body).with_api(api)
+        }
+        None => meta.error(ErrorKind::Decode, "the answer cannot be read", body).because(error),
+    }
+}
+
+fn of_stream<A>(meta: &Meta, error: StreamError<A>) -> (Error, A) {
+    let told = error.to_string();
+    let (kind, partial) = error.into_parts();
+    let error = |kind| meta.error(kind, told, Bytes::new());
+    let error = match kind {
+        StreamErrorKind::Truncated => error(ErrorKind::Truncated),
+        StreamErrorKind::Failed(api) => error(ErrorKind::Stream).with_api(api),
+        StreamErrorKind::Undecodable(why) => error(ErrorKind::Decode).because(why),
+        StreamErrorKind::TooLong(why) => error(ErrorKind::TooLarge).because(why),
+    };
+    (error, partial)
+}

@@ -1,0 +1,152 @@
+//! An OpenAI-compatible server: the engine of a deployment, the Model APIs, or a gateway.
+
+use std::sync::Arc;
+
+use baseten_core::{Answer, CallOptions, Error, Response, Target, Template};
+use baseten_openai::{
+    ChatDecoder, ChatRequest, ChatResponse, CompletionDecoder, CompletionRequest,
+    CompletionResponse, EmbeddingRequest, EmbeddingResponse, ServedModel, read,
+};
+use http::Method;
+use serde::Serialize;
+
+use crate::client::Shared;
+use crate::event_stream::{ChatStream, CompletionStream, EventStream};
+
+/// Calls an OpenAI-compatible server. From [`crate::Model::openai`] or
+/// [`crate::Client::model_apis`]; cheap to clone.
+///
+/// ```no_run
+/// # async fn example(client: baseten::Client) -> Result<(), baseten::Error> {
+/// use baseten::openai::{ChatRequest, Message};
+/// let chat = client.model("abcd1234")?.openai()?;
+/// let request = ChatRequest::new("org/model", [Message::user("Why is the sky blue?")]);
+/// println!("{}", chat.chat(&request).await?.value.text());
+///
+/// let mut stream = chat.chat_stream(&request).await?;
+/// while let Some(chunk) = stream.chunk().await? {
+///     print!("{}", chunk.text());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OpenAi {
+    client: Arc<Shared>,
+    target: Option<Target>,
+    options: CallOptions,
+    chat: Template,
+}
+
+impl OpenAi {
+    pub(crate) fn new(
+        client: Arc<Shared>,
+        target: Option<Target>,
+        options: CallOptions,
+    ) -> Result<Self, Error> {
+        let chat = client.access.openai(
+            target.as_ref(),
+            Method::POST,
+            "chat/completions",
+            Answer::Bytes,
+        )?;
+        Ok(Self { client, target, options, chat })
+    }
+
+    /// Clocks, retries and limits of calls made through this value.
+    #[must_use]
+    pub fn options(self, options: CallOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Asks for a chat answer in one piece.
+    ///
+    /// # Errors
+    /// Whatever the call came to; [`baseten_core::ErrorKind::Decode`] for an answer that is none, with
+    /// its body in the error.
+    pub async fn chat(&self, request: &ChatRequest) -> Result<Response<ChatResponse>, Error> {
+        let request = self.chat.json(request)?;
+        let answer = self.client.transport.fetch(&request, &self.options).await?;
+        read(answer, ChatResponse::decode)
+    }
+
+    /// Asks for a chat answer event by event, with token counts at its end. Dropping the stream stops
+    /// the call.
+    ///
+    /// # Errors
+    /// Whatever the call came to, up to the head of the answer.
+    pub async fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
+        let decoder = ChatDecoder::for_request(request);
+        let template = self.chat.clone().answering(Answer::Stream);
+        let request = template.json(&request.clone().streamed())?;
+        let body = self.client.transport.send(&request, &self.options).await?;
+        Ok(EventStream::new(body, decoder))
+    }
+
+    /// Asks for a text to be completed, in one piece.
+    ///
+    /// # Errors
+    /// As [`OpenAi::chat`].
+    pub async fn completion(
+        &self,
+        request: &CompletionRequest,
+    ) -> Result<Response<CompletionResponse>, Error> {
+        self.ask("completions", request, CompletionResponse::decode).await
+    }
+
+    /// Asks for a text to be completed, event by event.
+    ///
+    /// # Errors
+    /// As [`OpenAi::chat_stream`].
+    pub async fn completion_stream(
+        &self,
+        request: &CompletionRequest,
+    ) -> Result<CompletionStream, Error> {
+        let template = self.template(Method::POST, "completions", Answer::Stream)?;
+        let request = template.json(&request.clone().streamed())?;
+        let body = self.client.transport.send(&request, &self.options).await?;
+        Ok(EventStream::new(body, CompletionDecoder::new()))
+    }
+
+    /// Asks for the vectors of texts. A server that refuses the encoding asked for (base64 unless
+    /// [`EmbeddingRequest::as_numbers`]) is asked again for numbers.
+    ///
+    /// # Errors
+    /// As [`OpenAi::chat`].
+    pub async fn embeddings(
+        &self,
+        request: &EmbeddingRequest,
+    ) -> Result<Response<EmbeddingResponse>, Error> {
+        match self.ask("embeddings", request, EmbeddingResponse::decode).await {
+            Err(error) => match request.instead(&error) {
+                Some(numbers) => self.ask("embeddings", &numbers, EmbeddingResponse::decode).await,
+                None => Err(error),
+            },
+            answered => answered,
+        }
+    }
+
+    /// Asks which models are served.
+    ///
+    /// # Errors
+    /// As [`OpenAi::chat`].
+    pub async fn models(&self) -> Result<Response<Vec<ServedModel>>, Error> {
+        let request = self.template(Method::GET, "models", Answer::Bytes)?.empty();
+        let answer = self.client.transport.fetch(&request, &self.options).await?;
+        read(answer, ServedModel::decode)
+    }
+
+    async fn ask<T>(
+        &self,
+        route: &str,
+        request: &impl Serialize,
+        decode: fn(&[u8]) -> Result<T, baseten_openai::DecodeError>,
+    ) -> Result<Response<T>, Error> {
+        let request = self.template(Method::POST, route, Answer::Bytes)?.json(request)?;
+        let answer = self.client.transport.fetch(&request, &self.options).await?;
+        read(answer, decode)
+    }
+
+    fn template(&self, method: Method, route: &str, answer: Answer) -> Result<Template, Error> {
+        self.client.access.openai(self.target.as_ref(), method, route, answer)
+    }
+}

@@ -1,0 +1,150 @@
+//! Chat and embeddings through both facades, against the emulator.
+
+mod facades;
+
+use std::time::Duration;
+
+use baseten::ErrorKind;
+use baseten::openai::{ChatRequest, EmbeddingRequest, Message, StreamEnd};
+use baseten_emulator::{Answer, Ending};
+use facades::{SOON, each};
+use serde_json::json;
+
+fn ask() -> ChatRequest {
+    ChatRequest::new("org/model", [Message::user("hi")])
+}
+
+fn events() -> [String; 4] {
+    let chunk = |delta: serde_json::Value, reason: serde_json::Value| {
+        json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "org/model",
+            "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+        .to_string()
+    };
+    [
+        chunk(json!({"role": "assistant", "content": null}), json!(null)),
+        chunk(json!({"content": "Hel"}), json!(null)),
+        chunk(json!({"content": "lo"}), json!("stop")),
+        json!({"id": "c1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
+            .to_string(),
+    ]
+}
+
+#[test]
+fn a_chat_in_one_piece() {
+    each(|facade, emulator| {
+        emulator.model("abc").at("sync/v1/chat/completions").answer(Answer::json(json!({
+            "id": "c1", "object": "chat.completion", "model": "org/model", "own": [1],
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"},
+                "finish_reason": "stop"}],
+        })));
+        let answer = facade.chat(&ask()).unwrap();
+        assert_eq!(answer.value.text(), "Hello", "{}", facade.name());
+        assert_eq!(answer.value.extra["own"], json!([1]), "what we do not know is kept");
+        assert!(answer.meta.request_id().is_some());
+        let seen = emulator.seen();
+        let body: serde_json::Value = serde_json::from_slice(&seen.last().unwrap().body).unwrap();
+        assert_eq!(
+            body,
+            json!({"model": "org/model", "messages": [{"role": "user", "content": "hi"}]})
+        );
+    });
+}
+
+#[test]
+fn a_streamed_chat_gives_its_connection_back() {
+    each(|facade, emulator| {
+        emulator.model("abc").every_route().answer(Answer::sse(events()));
+        for _ in 0..3 {
+            let (texts, end, answer) = facade.chat_stream(&ask());
+            assert_eq!(
+                (texts, end),
+                (vec!["".into(), "Hel".into(), "lo".into(), "".into()], Some(StreamEnd::Done))
+            );
+            let answer = answer.unwrap();
+            assert_eq!(answer.text(), "Hello", "{}", facade.name());
+            assert_eq!(answer.usage.unwrap().completion_tokens, Some(2));
+        }
+        assert_eq!(emulator.seen().opened(), 1, "{}", facade.name());
+        let seen = emulator.seen();
+        let body: serde_json::Value = serde_json::from_slice(&seen.last().unwrap().body).unwrap();
+        assert_eq!(body["stream"], json!(true));
+        assert_eq!(body["stream_options"], json!({"include_usage": true}));
+    });
+}
+
+#[test]
+fn done_ends_a_stream_that_stays_open() {
+    each(|facade, emulator| {
+        emulator.model("abc").every_route().answer(Answer::sse(events()).ending(Ending::Stall));
+        let (_, end, answer) = facade.chat_stream(&ask());
+        assert_eq!(end, Some(StreamEnd::Done), "{}", facade.name());
+        assert_eq!(answer.unwrap().text(), "Hello");
+        emulator.wait_until(SOON, |seen| seen.closed() == 1).unwrap();
+    });
+}
+
+#[test]
+fn a_stream_that_breaks_off_is_no_answer_but_its_part_is_there() {
+    each(|facade, emulator| {
+        let cut = || Answer::sse(events());
+        for (answer, kind) in [
+            // The body ends well, the answer does not: what a Truss server does when a model raises.
+            (Answer::stream([format!("data: {}\n\n", events()[1])]), ErrorKind::Truncated),
+            (cut().fault(baseten_emulator::Fault::cut().at_body(400)), ErrorKind::Truncated),
+            (
+                Answer::sse([
+                    events()[1].clone(),
+                    json!({"error": {"message": "out of memory"}}).to_string(),
+                ]),
+                ErrorKind::Stream,
+            ),
+        ] {
+            emulator.model("abc").every_route().answer(answer);
+            let (_, end, answer) = facade.chat_stream(&ask());
+            let (error, partial) = answer.unwrap_err();
+            assert_eq!((error.kind(), end), (kind, None), "{}: {error}", facade.name());
+            assert_eq!(partial.text(), "Hel", "{}: {error}", facade.name());
+        }
+    });
+}
+
+#[test]
+fn dropping_a_chat_stream_stops_the_server() {
+    each(|facade, emulator| {
+        let long = Duration::from_secs(600);
+        emulator.model("abc").every_route().answer(Answer::sse(events()).paced(long));
+        facade.first_chat_chunk(&ask());
+        let seen = emulator.wait_until(SOON, |seen| seen.ended() == 1).unwrap();
+        assert_eq!(seen.last().unwrap().events, 1, "{}", facade.name());
+    });
+}
+
+#[test]
+fn embeddings_fall_back_to_numbers() {
+    each(|facade, emulator| {
+        let route = emulator.model("abc").at("sync/v1/embeddings");
+        let vector = |embedding: serde_json::Value| {
+            Answer::json(json!({"data": [{"index": 0, "embedding": embedding}]}))
+        };
+        route.answer(vector(json!("AACAPwAAAEA=")));
+        let request = EmbeddingRequest::new("m", ["text"]);
+        assert_eq!(facade.embeddings(&request).unwrap().value.values(), [1.0, 2.0]);
+
+        let refusal = json!({"error": {"message": "encoding_format: base64 is not supported"}});
+        route.then(Answer::json(refusal).with_status(400)).answer(vector(json!([1.0, 2.0])));
+        assert_eq!(facade.embeddings(&request).unwrap().value.values(), [1.0, 2.0]);
+        let bodies: Vec<String> =
+            emulator.seen().arrivals().iter().map(|a| a.text().unwrap().to_owned()).collect();
+        assert!(bodies[1].contains("base64") && bodies[2].contains("\"float\""), "{bodies:?}");
+
+        let other = json!({"error": {"message": "input is too long"}});
+        route.then(Answer::json(other).with_status(400));
+        let error = facade.embeddings(&request).unwrap_err();
+        assert_eq!(error.api().unwrap().message(), "input is too long");
+        assert_eq!(
+            emulator.seen().arrivals().len(),
+            4,
+            "nothing is asked twice for another reason"
+        );
+    });
+}
