@@ -55,14 +55,11 @@ fn a_streamed_chat_gives_its_connection_back() {
     each(|facade, emulator| {
         emulator.model("abc").every_route().answer(Answer::sse(events()));
         for _ in 0..3 {
-            let (texts, end, answer) = facade.chat_stream(&ask());
-            assert_eq!(
-                (texts, end),
-                (vec!["".into(), "Hel".into(), "lo".into(), "".into()], Some(StreamEnd::Done))
-            );
-            let answer = answer.unwrap();
-            assert_eq!(answer.text(), "Hello", "{}", facade.name());
-            assert_eq!(answer.usage.unwrap().completion_tokens, Some(2));
+            let chat = facade.chat_stream(&ask());
+            assert_eq!(chat.texts, ["", "Hel", "lo", ""]);
+            assert_eq!(chat.end, Some(StreamEnd::Done));
+            assert_eq!(chat.answer.text(), "Hello", "{}", facade.name());
+            assert_eq!(chat.answer.usage.unwrap().completion_tokens, Some(2));
         }
         assert_eq!(emulator.seen().opened(), 1, "{}", facade.name());
         let seen = emulator.seen();
@@ -76,9 +73,9 @@ fn a_streamed_chat_gives_its_connection_back() {
 fn done_ends_a_stream_that_stays_open() {
     each(|facade, emulator| {
         emulator.model("abc").every_route().answer(Answer::sse(events()).ending(Ending::Stall));
-        let (_, end, answer) = facade.chat_stream(&ask());
-        assert_eq!(end, Some(StreamEnd::Done), "{}", facade.name());
-        assert_eq!(answer.unwrap().text(), "Hello");
+        let chat = facade.chat_stream(&ask());
+        assert_eq!(chat.end, Some(StreamEnd::Done), "{}", facade.name());
+        assert_eq!(chat.answer.text(), "Hello");
         emulator.wait_until(SOON, |seen| seen.closed() == 1).unwrap();
     });
 }
@@ -100,10 +97,10 @@ fn a_stream_that_breaks_off_is_no_answer_but_its_part_is_there() {
             ),
         ] {
             emulator.model("abc").every_route().answer(answer);
-            let (_, end, answer) = facade.chat_stream(&ask());
-            let (error, partial) = answer.unwrap_err();
-            assert_eq!((error.kind(), end), (kind, None), "{}: {error}", facade.name());
-            assert_eq!(partial.text(), "Hel", "{}: {error}", facade.name());
+            let chat = facade.chat_stream(&ask());
+            let error = chat.error.unwrap();
+            assert_eq!((error.kind(), chat.end), (kind, None), "{}: {error}", facade.name());
+            assert_eq!(chat.answer.text(), "Hel", "{}: {error}", facade.name());
         }
     });
 }

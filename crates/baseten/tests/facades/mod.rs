@@ -149,10 +149,13 @@ impl Facade {
     }
 }
 
-/// A streamed chat, read to its end: the text of each chunk, how it ended, and the answer or the error
-/// with what came before it.
-pub(crate) type Chatted =
-    (Vec<String>, Option<StreamEnd>, Result<ChatResponse, (Error, ChatResponse)>);
+/// A streamed chat, read to its end: the text of each chunk, how it ended, what came of the answer.
+pub(crate) struct Chatted {
+    pub(crate) texts: Vec<String>,
+    pub(crate) end: Option<StreamEnd>,
+    pub(crate) answer: ChatResponse,
+    pub(crate) error: Option<Error>,
+}
 
 impl Facade {
     pub(crate) fn chat(&self, request: &ChatRequest) -> Result<Response<ChatResponse>, Error> {
@@ -178,7 +181,7 @@ impl Facade {
                 let openai = $model.openai().unwrap();
                 let mut stream = $wait(openai.chat_stream(request)).unwrap();
                 let mut texts = Vec::new();
-                let failed = loop {
+                let error = loop {
                     match $wait(stream.chunk()) {
                         Ok(Some(chunk)) => texts.push(chunk.text().to_owned()),
                         Ok(None) => break None,
@@ -186,8 +189,8 @@ impl Facade {
                     }
                 };
                 assert!($wait(stream.chunk()).unwrap().is_none(), "an end stays an end");
-                let partial = stream.partial().clone();
-                (texts, stream.end(), failed.map_or(Ok(partial.clone()), |e| Err((e, partial))))
+                let (end, answer) = (stream.end(), stream.partial().clone());
+                Chatted { texts, end, answer, error }
             }};
         }
         match self {
