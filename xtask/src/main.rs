@@ -15,7 +15,7 @@ mod workspace;
 use std::env;
 use std::process::ExitCode;
 
-use crate::ci::Extent;
+use crate::ci::{Extent, Verdict};
 
 const USAGE: &str = "\
 usage: cargo xtask NAME
@@ -23,7 +23,7 @@ usage: cargo xtask NAME
   ci [--quick]     everything that must hold; --quick is what every commit passes
   layers           the arrows between our crates, and what may never be under them
   parity           what the async and the blocking facade offer, compared
-  sizes            crates of others in each build, beside the ceilings
+  sizes [--binary] crates of others in each build, beside the ceilings; bytes and build seconds
   interop truss    both facades against Baseten's own Truss server
 ";
 
@@ -46,7 +46,10 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["layers"] => layers::run(),
         ["parity"] => parity::run(),
         ["sizes"] => sizes::run(),
-        ["interop", "truss"] => interop::truss(),
+        ["sizes", "--binary"] => sizes::run_with_binaries(),
+        ["interop", "truss"] => {
+            interop::truss().map(|verdict| Verdict::from(verdict).report("interop truss"))
+        }
         _ => Err(USAGE.to_owned()),
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
+use std::iter;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -15,6 +17,8 @@ use serde::Deserialize;
 pub(crate) struct Workspace {
     #[serde(rename = "workspace_root")]
     pub(crate) root: PathBuf,
+    #[serde(rename = "target_directory")]
+    pub(crate) target: PathBuf,
     pub(crate) packages: Vec<Package>,
 }
 
@@ -97,4 +101,17 @@ pub(crate) fn run_cargo(arguments: &[&str]) -> Result<String, String> {
         return Err(format!("cargo {line}:\n{}", String::from_utf8_lossy(&output.stderr)));
     }
     String::from_utf8(output.stdout).map_err(|e| format!("cargo {line}: {e}"))
+}
+
+/// Runs a command whose output goes where ours goes.
+pub(crate) fn finish(command: &mut Command) -> Result<(), String> {
+    let words = || -> Vec<_> {
+        iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(OsStr::to_string_lossy)
+            .collect()
+    };
+    let line = words().join(" ");
+    let status = command.status().map_err(|e| format!("{line}: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{line}: {status}")) }
 }

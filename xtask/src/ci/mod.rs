@@ -10,8 +10,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::output::{complain, say};
-use crate::workspace::{Workspace, cargo};
-use crate::{layers, parity, sizes};
+use crate::workspace::{Workspace, cargo, finish};
+use crate::{interop, layers, parity, sizes};
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,23 @@ pub(crate) enum Verdict {
     Skipped(String),
 }
 
+/// A check that cannot be skipped.
+impl From<()> for Verdict {
+    fn from((): ()) -> Self {
+        Self::Passed
+    }
+}
+
+impl Verdict {
+    /// The last line of a check that is run alone.
+    pub(crate) fn report(&self, name: &str) {
+        match self {
+            Self::Passed => say(format!("{name}: passed")),
+            Self::Skipped(why) => say(format!("SKIPPED {name}: {why}")),
+        }
+    }
+}
+
 /// What became of a stage, and how long it took.
 struct Record {
     name: &'static str,
@@ -51,12 +68,13 @@ const STAGES: &[Stage] = &[
     Stage { name: "clippy",      extent: Extent::Quick, run: clippy },
     Stage { name: "bare builds", extent: Extent::Full,  run: bare_builds },
     Stage { name: "docs",        extent: Extent::Full,  run: docs },
-    Stage { name: "layers",      extent: Extent::Quick, run: |_| layers::run().map(passed) },
-    Stage { name: "parity",      extent: Extent::Quick, run: |_| parity::run().map(passed) },
-    Stage { name: "sizes",       extent: Extent::Quick, run: |_| sizes::run().map(passed) },
+    Stage { name: "layers",      extent: Extent::Quick, run: |_| layers::run().map(Verdict::from) },
+    Stage { name: "parity",      extent: Extent::Quick, run: |_| parity::run().map(Verdict::from) },
+    Stage { name: "sizes",       extent: Extent::Quick, run: |_| sizes::run().map(Verdict::from) },
     Stage { name: "main job",    extent: Extent::Full,  run: main_job },
     Stage { name: "package",     extent: Extent::Full,  run: package },
     Stage { name: "licences",    extent: Extent::Full,  run: licences },
+    Stage { name: "interop truss", extent: Extent::Full, run: |_| interop::truss().map(Verdict::from) },
 ];
 
 /// The smallest builds that somebody may depend on: package, and the features added to none.
@@ -121,7 +139,7 @@ fn bare_builds(_: &Workspace) -> Result<Verdict, String> {
 fn docs(_: &Workspace) -> Result<Verdict, String> {
     let mut doc = cargo();
     doc.args(["doc", "--workspace", "--no-deps", "--all-features"]);
-    finish(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    finish(doc.env("RUSTDOCFLAGS", "-D warnings")).map(Verdict::from)
 }
 
 /// What crates.io would be given, built from nothing but that.
@@ -145,13 +163,9 @@ fn promised(workspace: &Workspace, marker: &str) -> Result<Verdict, String> {
     let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let block = readme::block_after(&text, marker)?;
     say(&block);
-    finish(
-        Command::new("bash").args(["-euo", "pipefail", "-c", &block]).current_dir(&workspace.root),
-    )
-}
-
-fn passed((): ()) -> Verdict {
-    Verdict::Passed
+    let mut shell = Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", &block]).current_dir(&workspace.root);
+    finish(&mut shell).map(Verdict::from)
 }
 
 fn skipped(why: &str) -> Result<Verdict, String> {
@@ -160,13 +174,7 @@ fn skipped(why: &str) -> Result<Verdict, String> {
 
 fn run_cargo(arguments: &[&str]) -> Result<Verdict, String> {
     say(format!("cargo {}", arguments.join(" ")));
-    finish(cargo().args(arguments))
-}
-
-/// Runs a command whose output goes where ours goes.
-fn finish(command: &mut Command) -> Result<Verdict, String> {
-    let status = command.status().map_err(|e| format!("{command:?}: {e}"))?;
-    if status.success() { Ok(Verdict::Passed) } else { Err(format!("{command:?}: {status}")) }
+    finish(cargo().args(arguments)).map(Verdict::from)
 }
 
 /// The minutes of every stage, and as its last lines what was skipped and why.

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn workspace(packages: Value) -> Workspace {
-        let value = json!({"workspace_root": "/", "packages": packages});
+        let value = json!({"workspace_root": "/", "target_directory": "/", "packages": packages});
         serde_json::from_value(value).unwrap()
     }
 

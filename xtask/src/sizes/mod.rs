@@ -3,6 +3,8 @@
 //! Counts are exact and gate. Bytes and seconds belong to one machine and toolchain: they are
 //! printed beside their goal.
 
+mod binary;
+
 use crate::graph::{Build, Features, Platform};
 use crate::output::say;
 use crate::workspace::Workspace;
@@ -38,17 +40,31 @@ const ROWS: &[Row] = &[
 ///
 /// The rows over their ceiling, after the whole table was printed.
 pub(crate) fn run() -> Result<(), String> {
+    count(&Workspace::load()?)
+}
+
+/// Counts the crates, then builds and weighs programs.
+///
+/// # Errors
+///
+/// The rows over their ceiling, or a program that does not build.
+pub(crate) fn run_with_binaries() -> Result<(), String> {
     let workspace = Workspace::load()?;
+    count(&workspace)?;
+    binary::run(&workspace)
+}
+
+fn count(workspace: &Workspace) -> Result<(), String> {
     say("crates of others (unique names, normal edges, proc-macros counted)");
     let mut over = Vec::new();
     for row in ROWS {
         let features = row.build.features;
         let title = format!("{:<18} {:<12}", row.build.package, features.title());
-        if let Some(missing) = not_there_yet(&row.build, &workspace) {
+        if let Some(missing) = not_there_yet(&row.build, workspace) {
             say(format!("  {title}   –  (no {missing} yet)"));
             continue;
         }
-        let count = row.build.graph(Platform::Host)?.others(&workspace);
+        let count = row.build.graph(Platform::Host)?.others(workspace);
         say(format!("  {title} {count:>3}{}", verdict(count, row.ceiling)));
         if row.ceiling.is_some_and(|ceiling| count > ceiling) {
             over.push(title.trim_end().to_owned());
