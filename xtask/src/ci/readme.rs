@@ -4,7 +4,7 @@
 pub(crate) const TESTS: &str = "Run the tests:";
 
 /// The line before the command that shows the main job done.
-pub(crate) const MAIN_JOB: &str = "See it work:";
+pub(crate) const MAIN_JOB: &str = "Run it:";
 
 /// The fenced block that follows the line `marker`.
 ///
