@@ -52,6 +52,31 @@ impl ResponseFormat {
         Self { kind: Format::JsonSchema, json_schema: Some(json_schema), ..Self::default() }
     }
 
+    /// JSON of a type: its schema, in the strict dialect, under the type's name.
+    ///
+    /// ```
+    /// use baseten_openai::ResponseFormat;
+    ///
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Person {
+    ///     name: String,
+    ///     age: Option<u8>,
+    /// }
+    ///
+    /// let format = ResponseFormat::of::<Person>()?;
+    /// # Ok::<(), baseten_openai::NotStrict>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotStrict`](crate::NotStrict) names the place in the schema that the strict dialect cannot
+    /// express.
+    #[cfg(feature = "schemars")]
+    pub fn of<T: schemars::JsonSchema>() -> Result<Self, crate::NotStrict> {
+        let allowed = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        let name = T::schema_name().replace(|letter| !allowed(letter), "_");
+        Ok(Self::json_schema(name, crate::schema::of::<T>()?))
+    }
+
     /// Text of a grammar, in the engine's notation. A Baseten extension.
     pub fn grammar(grammar: impl Into<String>) -> Self {
         Self { kind: Format::Grammar, grammar: Some(grammar.into()), ..Self::default() }

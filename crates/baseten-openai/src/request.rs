@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Extra, Message, ResponseFormat, Tool, ToolChoice,
+    Content, Extra, Message, ResponseFormat, Tool, ToolCall, ToolChoice,
     extra::{extra_over_fields, merge},
     lenient,
     open_enum::open_enum,
@@ -117,6 +117,20 @@ impl ChatRequest {
     #[must_use]
     pub fn message(mut self, message: impl Into<Message>) -> Self {
         self.messages.push(message.into());
+        self
+    }
+
+    /// Goes on after an answer that wants tools called: adds it, and after it what `call` gives for
+    /// each of its calls.
+    #[must_use]
+    pub fn answer<R: Into<Content>>(
+        mut self,
+        message: &Message,
+        mut call: impl FnMut(&ToolCall) -> R,
+    ) -> Self {
+        self.messages.push(message.clone());
+        let answers = message.tool_calls.iter().map(|tool_call| tool_call.answer(call(tool_call)));
+        self.messages.extend(answers);
         self
     }
 

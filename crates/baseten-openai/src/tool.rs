@@ -38,6 +38,53 @@ impl Tool {
         Self { function: Some(function), ..Self::default() }
     }
 
+    /// A function of the caller whose arguments are a type: its schema, in the strict dialect, and the
+    /// type's documentation as the description.
+    ///
+    /// ```
+    /// use baseten_openai::{ChatRequest, ChatResponse, Message, Tool};
+    ///
+    /// /// The sum of two numbers.
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Add {
+    ///     a: i64,
+    ///     b: i64,
+    /// }
+    ///
+    /// # fn send(_: &ChatRequest) -> Result<ChatResponse, Box<dyn std::error::Error>> {
+    /// #     Ok(ChatResponse::decode(br#"{"choices":[{"message":{"content":"3"}}]}"#)?)
+    /// # }
+    /// let mut request =
+    ///     ChatRequest::new("acme/model", [Message::user("1 + 2?")]).tool(Tool::of::<Add>("add")?);
+    /// let text = loop {
+    ///     let response = send(&request)?;
+    ///     let Some(message) = response.message() else { break String::new() };
+    ///     if message.tool_calls.is_empty() {
+    ///         break message.text().into_owned();
+    ///     }
+    ///     request = request.answer(message, |call| match call.arguments() {
+    ///         Ok(Add { a, b }) => (a + b).to_string(),
+    ///         Err(error) => error.to_string(), // the model may do better next time
+    ///     });
+    /// };
+    /// assert_eq!(text, "3");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotStrict`](crate::NotStrict) names the place in the schema that the strict dialect cannot
+    /// express.
+    #[cfg(feature = "schemars")]
+    pub fn of<T: schemars::JsonSchema>(name: impl Into<String>) -> Result<Self, crate::NotStrict> {
+        let mut schema = crate::schema::of::<T>()?;
+        let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        let mut tool = Self::function(name, schema).strict();
+        if let (Some(function), Some(Value::String(text))) = (&mut tool.function, description) {
+            function.description = Some(text);
+        }
+        Ok(tool)
+    }
+
     /// A tool that the server runs by itself.
     pub fn hosted(kind: impl Into<String>) -> Self {
         Self { kind: kind.into(), ..Self::default() }
