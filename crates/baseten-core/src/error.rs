@@ -173,6 +173,12 @@ impl Error {
         response::request_id(&self.0.headers)
     }
 
+    /// The id of the whole run of a chain: `x-baseten-chain-request-id` of the last attempt's answer.
+    #[must_use]
+    pub fn chain_request_id(&self) -> Option<&str> {
+        response::text(&self.0.headers, "x-baseten-chain-request-id")
+    }
+
     /// Every attempt of the call that failed, the last one included; empty if nothing was tried.
     #[must_use]
     pub fn attempts(&self) -> &[Tried] {
@@ -288,13 +294,14 @@ impl Error {
     pub(crate) fn decode(body: Bytes, meta: Meta, error: serde_json::Error) -> Self {
         let end = error.is_eof();
         let at = if end { body.len() } else { offset(&body, error.line(), error.column()) };
-        let kind = response::text(&meta.headers, "content-type").unwrap_or("no content type");
+        let kind = response::text(&meta.headers, header::CONTENT_TYPE).unwrap_or("no content type");
         let message = if body.is_empty() {
             "the answer is empty, not JSON".into()
         } else {
             format!("the answer is not the JSON expected, at byte {at} of {} ({kind})", body.len())
         };
-        Self::content(&meta, ErrorKind::Decode, message, body).because(error)
+        let why = Unreadable(brief(&error.to_string()));
+        Self::content(&meta, ErrorKind::Decode, message, body).because(why)
     }
 
     pub(crate) fn content(meta: &Meta, kind: ErrorKind, message: String, body: Bytes) -> Self {
@@ -325,6 +332,27 @@ impl Error {
         self
     }
 }
+
+/// The beginning of a text of the server's, in one line.
+fn brief(text: &str) -> String {
+    let short: String = text.chars().take(BRIEF).collect();
+    short.escape_debug().to_string()
+}
+
+/// How much of a server's text is shown, in characters.
+const BRIEF: usize = 200;
+
+/// Why JSON could not be read. serde quotes the text that it did not expect, however long.
+#[derive(Debug)]
+struct Unreadable(String);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}
 
 /// Where a line and column of `serde_json` are in the body, in bytes.
 fn offset(body: &[u8], line: usize, column: usize) -> usize {
@@ -410,7 +438,7 @@ impl Inner {
         if let Some(status) = self.status {
             write!(f, "{status}")?;
         }
-        let location = response::text(&self.headers, header::LOCATION.as_str());
+        let location = response::text(&self.headers, header::LOCATION);
         if let Some(location) = location.filter(|_| self.status.is_some_and(|s| s.is_redirection()))
         {
             // A query may hold a signed URL's secrets.
@@ -420,17 +448,20 @@ impl Inner {
                 " to {place}; redirects are not followed, the key belongs to its own origin"
             )?;
         }
-        match self.api.as_ref().map(ApiError::message) {
-            Some(message) if !message.is_empty() => {
-                let short: String = message.chars().take(200).collect();
-                write!(f, ": {}", short.escape_debug())
-            }
-            _ => Ok(()),
+        if let Some(message) = self.api.as_ref().map(ApiError::message).filter(|m| !m.is_empty()) {
+            write!(f, ": {}", brief(message))?;
+        }
+        match response::request_id(&self.headers) {
+            Some(id) => write!(f, " (request {})", brief(id)),
+            None => Ok(()),
         }
     }
 
     fn write_delivery(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let last = self.attempts.last().map_or(self.delivery, |tried| tried.delivery);
+        if self.call.is_none() {
+            return Ok(());
+        }
         f.write_str(match self.delivery {
             Delivery::MaybeRan if last != Delivery::MaybeRan => "; an earlier attempt may have run",
             Delivery::NotSent => "; nothing of it was sent",
@@ -461,8 +492,19 @@ impl Inner {
     }
 }
 
+/// In one line what `Display` says and what is below it, since this is what a failing `main` prints;
+/// everything there is with `{:#?}`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            fmt::Display::fmt(self, f)?;
+            let mut source = std::error::Error::source(self);
+            while let Some(error) = source {
+                write!(f, ": {error}")?;
+                source = error.source();
+            }
+            return Ok(());
+        }
         let inner = &*self.0;
         f.debug_struct("Error")
             .field("message", &self.to_string())
