@@ -8,6 +8,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::chain_error::{self, StackFrame};
+
 /// What an error body says, with everything it held.
 ///
 /// Known shapes: `{"error": "text"}` with optional `error_code` and `detail` (Baseten),
@@ -55,8 +57,9 @@ impl ApiError {
             Some(inner) => (inner, Some(&shape)),
             None => (&shape, None),
         };
-        let message = object
-            .message()
+        let message = chain_error::nested(&value)
+            .map(chain_error::root)
+            .or_else(|| object.message())
             .or_else(|| outer.and_then(Shape::message))
             .unwrap_or_else(|| if value.is_null() { String::new() } else { plain(&value) });
         let code = object.code().or_else(|| outer.and_then(Shape::code));
@@ -70,7 +73,8 @@ impl ApiError {
         }
     }
 
-    /// What went wrong, in the server's words; at most 1000 bytes, empty if the body was.
+    /// What went wrong, in the server's words; at most 1000 bytes, empty if the body was. Of a chain
+    /// whose inner chainlet failed, the exception that began it.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -92,6 +96,20 @@ impl ApiError {
     #[must_use]
     pub fn param(&self) -> Option<&str> {
         self.param.as_deref()
+    }
+
+    /// Where the code of a chain raised an exception, outermost frame first; empty for any other
+    /// error.
+    #[must_use]
+    pub fn stack(&self) -> Vec<StackFrame<'_>> {
+        self.raw.as_ref().map(chain_error::stack).unwrap_or_default()
+    }
+
+    /// How a failure went through the chainlets of a chain, as truss_chains draws it: each with its
+    /// stack, the one that began it at the bottom. `None` if no inner chainlet failed.
+    #[must_use]
+    pub fn nested(&self) -> Option<&str> {
+        self.raw.as_ref().and_then(chain_error::nested)
     }
 
     /// The whole body, if it was JSON.
