@@ -15,7 +15,7 @@ mod workspace;
 use std::env;
 use std::process::ExitCode;
 
-use crate::ci::{Extent, Verdict};
+use crate::ci::Extent;
 
 const USAGE: &str = "\
 usage: cargo xtask NAME
@@ -47,9 +47,7 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["parity"] => parity::run(),
         ["sizes"] => sizes::run(),
         ["sizes", "--binary"] => sizes::run_with_binaries(),
-        ["interop", "truss"] => {
-            interop::truss().map(|verdict| Verdict::from(verdict).report("interop truss"))
-        }
+        ["interop", "truss"] => interop::truss().map(|verdict| verdict.report("interop truss")),
         _ => Err(USAGE.to_owned()),
     }
 }
