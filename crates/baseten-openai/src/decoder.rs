@@ -12,7 +12,7 @@ use baseten_core::{
 use bytes::Bytes;
 
 use crate::{
-    ChatRequest, StreamError, StreamErrorKind,
+    ChatRequest, CompletionRequest, StreamError, StreamErrorKind,
     chat_stream::ChatStream,
     completion_stream::CompletionStream,
     reader::{Item, Reader},
@@ -299,6 +299,16 @@ impl ChatDecoder {
     #[must_use]
     pub fn for_request(request: &ChatRequest) -> Self {
         Self::new().choices(request.n.unwrap_or(1))
+    }
+}
+
+impl CompletionDecoder {
+    /// A decoder for the answer to this request: it knows how many choices there must be, `n` to each
+    /// prompt.
+    #[must_use]
+    pub fn for_request(request: &CompletionRequest) -> Self {
+        let prompts = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
+        Self::new().choices(request.n.unwrap_or(1).saturating_mul(prompts))
     }
 }
 

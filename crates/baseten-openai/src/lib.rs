@@ -1,4 +1,41 @@
 //! OpenAI-shaped JSON and stream decoding for Baseten engines and compatible servers, without any I/O.
+//!
+//! Requests are values to serialize, answers are read from the bytes of a body. Nothing here opens a
+//! socket, knows a URL or a key, retries or keeps time: send the bytes with `baseten`,
+//! `baseten-blocking` or any HTTP client.
+//!
+//! | | ask | read |
+//! | --- | --- | --- |
+//! | chat | [`ChatRequest`] | [`ChatResponse`], or [`ChatChunk`]s from a [`ChatDecoder`] |
+//! | completions | [`CompletionRequest`] | [`CompletionResponse`], or a [`CompletionDecoder`] |
+//! | embeddings | [`EmbeddingRequest`] | [`EmbeddingResponse`]: one flat list of `f32` |
+//! | rerank, classes, entities | [`RerankRequest`], [`ClassifyRequest`] | [`Rank`], [`Label`], [`Entity`] |
+//! | models | | [`ServedModel`] |
+//!
+//! Servers differ from each other and from the documents, so types here are open: unknown members are
+//! kept in `extra` and written back, enums have an `Other`, what is missing, `null` or oddly spelled is
+//! read as what it means. Not kept apart are a member that is `null` and one that is missing.
+//!
+//! ```
+//! use baseten_openai::{ChatRequest, ChatResponse, Message};
+//!
+//! let request = ChatRequest::new("org/model", [Message::user("Hello!")]).max_tokens(100);
+//! let body = serde_json::to_vec(&request)?; // POST it to …/v1/chat/completions
+//! # drop(body);
+//!
+//! let answer = br#"{"choices":[{"message":{"content":"Hi!","reasoning":"Greet."},"finish_reason":"stop"}]}"#;
+//! let response = ChatResponse::decode(answer)?;
+//! assert_eq!(response.text(), "Hi!");
+//! assert_eq!(response.reasoning(), Some("Greet."));
+//!
+//! // The answer goes back into the chat as it came.
+//! let message = response.choices.into_iter().next().map(|choice| choice.message);
+//! let next = request.message(message.unwrap_or_default()).message(Message::user("And now?"));
+//! # drop(next);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Feature `schemars`: tools and answer formats from Rust types (`Tool::of`, `ResponseFormat::of`).
 
 mod answer;
 mod chat_stream;

@@ -5,8 +5,9 @@
 use std::{fs, path::Path};
 
 use baseten_openai::{
-    Aggregation, ChatResponse, ClassifyRequest, CompletionDecoder, CompletionResponse, Entity,
-    FinishReason, Label, Progress, Rank, RerankRequest, ServedModel, StreamEnd,
+    Aggregation, ChatResponse, ClassifyRequest, CompletionDecoder, CompletionRequest,
+    CompletionResponse, Entity, FinishReason, Label, Progress, Rank, RerankRequest, ServedModel,
+    StreamEnd,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -106,6 +107,28 @@ fn recorded_completions_are_read_streamed_or_not() {
         assert_eq!(collected.text(), "</tools></tools></tools>l", "a stream nobody asked for");
         let cut = CompletionResponse::decode(&body[..500]).unwrap_err();
         assert_eq!(cut.to_string(), "the answer is a stream that broke off");
+    }
+}
+
+#[test]
+fn a_completion_of_several_prompts_needs_all_its_choices() {
+    let mut request = CompletionRequest::new("m", ["a", "b"]);
+    request.n = Some(2);
+    let event = |index: usize| {
+        let choice = json!({"index": index, "text": "t", "finish_reason": "stop"});
+        format!("data: {}\n\n", json!({"choices": [choice]}))
+    };
+    for count in 0..=4 {
+        let mut decoder = CompletionDecoder::for_request(&request);
+        decoder.push((0..count).map(event).collect::<String>().into());
+        decoder.finish();
+        let end = loop {
+            match decoder.advance() {
+                Ok(Progress::Chunk) => {}
+                end => break end,
+            }
+        };
+        assert_eq!(end.is_ok(), count == 4, "{count} of 4");
     }
 }
 

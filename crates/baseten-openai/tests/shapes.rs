@@ -394,6 +394,17 @@ fn a_whole_answer_is_read_in_every_form() {
 }
 
 #[test]
+fn a_decoder_that_wants_more_holds_no_buffer() {
+    let mut decoder = ChatDecoder::new();
+    for body in [format!("{ONE}{ONE}data: {{\"cho"), "ices\":[]}\n\n: comment".to_owned()] {
+        let pushed = Bytes::from(body.into_bytes());
+        decoder.push(pushed.clone());
+        while decoder.advance().unwrap() == Progress::Chunk {}
+        assert!(pushed.is_unique(), "the reader of the body could not use its buffer again");
+    }
+}
+
+#[test]
 fn an_event_over_the_limit_fails_the_stream() {
     for body in [ONE.to_owned() + ONE, "{".repeat(80)] {
         let mut decoder = ChatDecoder::with_limit(ONE.len() - 2);

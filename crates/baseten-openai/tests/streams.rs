@@ -158,7 +158,8 @@ fn recorded_streams_come_to_what_they_mean() {
 
 #[test]
 fn every_cut_of_a_recorded_stream_gives_the_same() {
-    for row in recorded() {
+    // The newer llama.cpp's streams have the shapes of the older one's.
+    for row in recorded().iter().filter(|row| !row.file.starts_with("llamacpp2-")) {
         let body = read(&format!("{}.sse", row.file));
         let body = body.as_bytes();
         let whole = decode([body]);
