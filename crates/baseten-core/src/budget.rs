@@ -24,7 +24,7 @@ const CAP: u32 = 1000;
 const COST: u32 = 10;
 
 impl Budget {
-    /// A full-grown bucket of its own.
+    /// A bucket of its own, with the first 10 extra attempts in it.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(AtomicU32::new(START)))

@@ -170,10 +170,7 @@ impl Call {
                     .unwrap_or_else(|| Error::request("the call was over already").at(&self.label)),
             ),
             State::Sending { .. } => {
-                // Nobody knows how much of it was sent.
-                let sent = u64::MAX;
-                let gone = Failure { sent, ..Failure::before_sending(Cause::Canceled, None) };
-                self.on_failure(now, gone);
+                self.on_failure(now, Failure::after_sending(Cause::Canceled, None));
                 self.step(now)
             }
         }
@@ -185,10 +182,15 @@ impl Call {
         let (cause, reused) = (failure.cause, failure.reused);
         self.record(now, Outcome::Failed(cause), delivery, None);
         let error = Error::failed(&self.label, failure, delivery);
-        let over = matches!(cause, Cause::Canceled | Cause::Timeout { clock: Clock::Total, .. });
+        // What the caller decided, what the clock decided, and a handshake that fails the same again.
+        let over = matches!(
+            cause,
+            Cause::Canceled | Cause::Tls | Cause::Timeout { clock: Clock::Total, .. }
+        );
         // A pooled connection that was dead all along says nothing about the server: no pause.
         let pause = (reused && delivery == Delivery::NotSent).then_some(Duration::ZERO);
-        let verdict = if over { Err(Stop::Final) } else { self.retry(now, delivery, pause) };
+        let verdict = self.may_retry(delivery, over.then_some(Stop::Final));
+        let verdict = verdict.and_then(|()| self.retry(now, pause));
         self.follow(now, verdict, error);
     }
 
@@ -204,16 +206,11 @@ impl Call {
         self.record(now, Outcome::Status(head.status), delivery, request_id);
         let error = Error::rejected(&self.label, head, body, api, delivery);
         let error = error.asked_to_wait(asked, self.start.wall + now);
-        let verdict = match asked {
-            Some(asked) if asked > self.policy.longest_wait => {
-                self.retry(now, delivery, None).and(Err(Stop::TooLong))
-            }
-            Some(asked) => {
-                let jitter = Duration::from_millis(self.draw(250));
-                self.retry(now, delivery, Some(asked + jitter))
-            }
-            None => self.retry(now, delivery, None),
-        };
+        let jitter = Duration::from_millis(self.draw(250));
+        let pause = asked.map(|asked| asked.saturating_add(jitter));
+        let too_long = asked.is_some_and(|asked| asked > self.policy.longest_wait);
+        let verdict = self.may_retry(delivery, too_long.then_some(Stop::TooLong));
+        let verdict = verdict.and_then(|()| self.retry(now, pause));
         self.follow(now, verdict, error);
     }
 
@@ -253,13 +250,8 @@ impl Call {
         self.tried.push(tried);
     }
 
-    /// Whether to try again after an attempt, and after which pause.
-    fn retry(
-        &mut self,
-        now: Duration,
-        delivery: Delivery,
-        asked: Option<Duration>,
-    ) -> Result<Duration, Stop> {
+    /// Whether trying again is harmless, and nothing else speaks against it.
+    fn may_retry(&self, delivery: Delivery, against: Option<Stop>) -> Result<(), Stop> {
         let harmless = match delivery {
             Delivery::NotSent | Delivery::Refused => true,
             Delivery::MaybeRan => {
@@ -267,14 +259,20 @@ impl Call {
             }
             Delivery::Answered => return Err(Stop::Final),
         };
-        if !harmless {
-            return Err(Stop::MayRunTwice);
+        match against {
+            Some(stop) => Err(stop),
+            None if harmless => Ok(()),
+            None => Err(Stop::MayRunTwice),
         }
+    }
+
+    /// Takes another attempt out of what is left, and says after which pause it is made.
+    fn retry(&mut self, now: Duration, asked: Option<Duration>) -> Result<Duration, Stop> {
         if self.tried.len() as u32 >= self.policy.max_attempts {
             return Err(Stop::Attempts);
         }
         let pause = asked.unwrap_or_else(|| self.back_off());
-        if self.clocks.total.is_some_and(|limit| now + pause >= limit) {
+        if self.clocks.total.is_some_and(|limit| now.saturating_add(pause) >= limit) {
             return Err(Stop::Deadline);
         }
         if !self.budget.take() {
@@ -285,7 +283,7 @@ impl Call {
 
     fn follow(&mut self, now: Duration, verdict: Result<Duration, Stop>, error: Error) {
         self.state = match verdict {
-            Ok(pause) => State::Ready { at: now + pause, waited: pause },
+            Ok(pause) => State::Ready { at: now.saturating_add(pause), waited: pause },
             Err(stop) => State::Over(Some(error.stopped(stop, std::mem::take(&mut self.tried)))),
         };
     }

@@ -27,6 +27,13 @@ impl Failure {
     pub fn before_sending(cause: Cause, source: Option<Source>) -> Self {
         Self { cause, sent: 0, received: 0, reused: false, source }
     }
+
+    /// A failure after sending, from a driver that cannot count what its socket took: all of it may
+    /// have arrived.
+    #[must_use]
+    pub fn after_sending(cause: Cause, source: Option<Source>) -> Self {
+        Self { sent: u64::MAX, ..Self::before_sending(cause, source) }
+    }
 }
 
 /// What happened to an attempt.

@@ -12,7 +12,7 @@ use http::{HeaderValue, Uri};
 /// Scheme, host and port: what a connection and a key belong to.
 ///
 /// Cheap to clone. Host names are kept in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     https: bool,
     host: Arc<str>,

@@ -81,13 +81,15 @@ impl Template {
         headers.insert(header::HOST, endpoint.host().clone());
         if let Some(authorization) = credential.header_for(&endpoint) {
             if !endpoint.key_may_be_sent() {
-                let why = "the key would go over plain HTTP; use https, or allow it on the hosts";
+                let why =
+                    "the key would go over plain HTTP; use https, or say Hosts::allow_plain_http";
                 return Err(Error::request(why).at(&Label::of(&Arc::new(endpoint))));
             }
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(header::ACCEPT, answer.accept());
+        headers.insert(header::CONTENT_TYPE, JSON);
         Ok(Self { endpoint: Arc::new(endpoint), headers, whole: answer.is_whole() })
     }
 
@@ -117,8 +119,7 @@ impl Template {
     /// # Errors
     /// [`crate::ErrorKind::Request`] if `input` does not serialize; nothing is sent then.
     pub fn json<T: Serialize + ?Sized>(&self, input: &T) -> Result<Request, Error> {
-        let (content_type, body) = self.encode(input)?;
-        Ok(self.with_body(content_type, body))
+        Ok(self.with_body(None, self.encode(input)?))
     }
 
     /// A request with a body of any kind.
@@ -127,14 +128,15 @@ impl Template {
     /// [`crate::ErrorKind::Request`] if the content type cannot stand in a header.
     pub fn bytes(&self, content_type: &str, body: impl Into<Bytes>) -> Result<Request, Error> {
         let content_type = self.content_type(content_type)?;
-        Ok(self.with_body(content_type, body.into()))
+        Ok(self.with_body(Some(content_type), body.into()))
     }
 
     /// A request without a body.
     #[must_use]
     pub fn empty(&self) -> Request {
-        let (endpoint, headers) = (self.endpoint.clone(), self.headers.clone());
-        Request { endpoint, headers, body: Bytes::new(), whole: self.whole }
+        let mut request = self.with_body(None, Bytes::new());
+        request.headers.remove(header::CONTENT_TYPE);
+        request
     }
 
     /// The same, with the answer taken in another way; the `accept` header becomes that way's.
@@ -151,10 +153,10 @@ impl Template {
         &self.endpoint
     }
 
-    fn encode<T: Serialize + ?Sized>(&self, input: &T) -> Result<(HeaderValue, Bytes), Error> {
+    fn encode<T: Serialize + ?Sized>(&self, input: &T) -> Result<Bytes, Error> {
         let mut body = Vec::with_capacity(256);
         match serde_json::to_writer(&mut body, input) {
-            Ok(()) => Ok((JSON, body.into())),
+            Ok(()) => Ok(body.into()),
             Err(error) => Err(Error::request("the input does not serialize to JSON")
                 .because(error)
                 .at(&Label::of(&self.endpoint))),
@@ -168,9 +170,12 @@ impl Template {
         })
     }
 
-    fn with_body(&self, content_type: HeaderValue, body: Bytes) -> Request {
+    /// JSON, which is what templates hold, unless said otherwise.
+    fn with_body(&self, content_type: Option<HeaderValue>, body: Bytes) -> Request {
         let mut headers = self.headers.clone();
-        headers.insert(header::CONTENT_TYPE, content_type);
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
         Request { endpoint: self.endpoint.clone(), headers, body, whole: self.whole }
     }
 }
@@ -235,7 +240,8 @@ impl Request {
 #[derive(Debug)]
 pub struct RequestBuilder {
     template: Result<Template, Error>,
-    body: Option<(HeaderValue, Bytes)>,
+    /// `None` for its type is JSON.
+    body: Option<(Option<HeaderValue>, Bytes)>,
 }
 
 impl RequestBuilder {
@@ -252,13 +258,13 @@ impl RequestBuilder {
     /// A JSON body.
     #[must_use]
     pub fn json<T: Serialize + ?Sized>(self, input: &T) -> Self {
-        self.with_body(|template| template.encode(input))
+        self.with_body(|template| Ok((None, template.encode(input)?)))
     }
 
     /// A body of any kind.
     #[must_use]
     pub fn bytes(self, content_type: &str, body: impl Into<Bytes>) -> Self {
-        self.with_body(|template| Ok((template.content_type(content_type)?, body.into())))
+        self.with_body(|template| Ok((Some(template.content_type(content_type)?), body.into())))
     }
 
     /// The request. `answer` decides only whether the answer is streamed: the `accept` header is
@@ -276,7 +282,7 @@ impl RequestBuilder {
 
     fn with_body(
         mut self,
-        make: impl FnOnce(&Template) -> Result<(HeaderValue, Bytes), Error>,
+        make: impl FnOnce(&Template) -> Result<(Option<HeaderValue>, Bytes), Error>,
     ) -> Self {
         match self.template.as_ref().map(make) {
             Ok(Ok(body)) => self.body = Some(body),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::header::{self, AsHeaderName};
+use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::call::Tried;
@@ -147,7 +148,7 @@ impl Meta {
         if self.headers.contains_key(header::TRANSFER_ENCODING) {
             return Framing::Chunked;
         }
-        match text(&self.headers, "content-length").and_then(|length| length.parse().ok()) {
+        match text(&self.headers, header::CONTENT_LENGTH).and_then(|length| length.parse().ok()) {
             Some(length) => Framing::Length(length),
             None => Framing::UntilClose,
         }
@@ -158,6 +159,6 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
     text(headers, "x-baseten-request-id").or_else(|| text(headers, "x-request-id"))
 }
 
-pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }

@@ -161,6 +161,32 @@ fn a_pause_too_long_is_an_error_now_with_the_time_to_come_back() {
 }
 
 #[test]
+fn a_pause_too_long_costs_the_budget_nothing() {
+    let budget = Budget::new();
+    let mut s = Scenario::new(&Operation::Predict, CallOptions::default(), &budget);
+    s.sends(1).answers(429, &[("retry-after", "61")], "").fails();
+    assert_eq!(budget.left(), 10);
+}
+
+#[test]
+fn absurd_clocks_and_pauses_do_not_overflow() {
+    let forever = Duration::from_secs(u64::MAX);
+    let timeouts = Timeouts { total: Some(forever), ..Timeouts::default() };
+    let retry = RetryPolicy { longest_wait: Duration::MAX, ..RetryPolicy::default() };
+    let options = CallOptions { timeouts, retry, ..CallOptions::default() };
+    let mut s = Scenario::new(&Operation::Predict, options, &Budget::new());
+    let error = s.sends(1).answers(429, &[("retry-after", "1e300")], "").fails();
+    assert_eq!(error.stop(), Stop::Deadline, "{error}");
+}
+
+#[test]
+fn a_tls_failure_is_not_tried_again() {
+    let mut s = Scenario::predict(RetryPolicy::default());
+    let error = s.sends(1).breaks(Cause::Tls, 0).fails();
+    assert_eq!((error.stop(), error.delivery()), (Stop::Final, Delivery::NotSent));
+}
+
+#[test]
 fn a_pause_beyond_the_total_clock_is_an_error_now() {
     let timeouts = Timeouts { total: Some(ms(1000)), ..Timeouts::default() };
     let options = CallOptions { timeouts, ..CallOptions::default() };
@@ -191,7 +217,7 @@ fn the_models_own_word_is_final() {
     assert_eq!(error.request_id(), Some("r1"));
     assert_eq!(
         error.to_string(),
-        "POST /environments/production/predict: 429 Too Many Requests: slow down"
+        "POST /environments/production/predict: 429 Too Many Requests: slow down (request r1)"
     );
 }
 

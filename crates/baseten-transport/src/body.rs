@@ -17,7 +17,7 @@ use crate::pool::Pool;
 /// gives the connection back.
 pub(crate) struct Body<N: Net> {
     /// `None` when the body has ended or broken.
-    live: Option<(Connection<N>, Incoming)>,
+    live: Option<(Box<Connection<N>>, Incoming)>,
     pool: Arc<Pool<N>>,
     origin: Origin,
     limits: Limits,
@@ -28,7 +28,7 @@ pub(crate) struct Body<N: Net> {
 
 impl<N: Net> Body<N> {
     pub(crate) fn new(
-        (connection, incoming): (Connection<N>, Incoming),
+        (connection, incoming): (Box<Connection<N>>, Incoming),
         pool: Arc<Pool<N>>,
         origin: Origin,
         limits: Limits,
@@ -46,7 +46,7 @@ impl<N: Net> Body<N> {
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let Some((connection, incoming)) = &mut self.live else { return Ok(None) };
-            let Connection { link, wire, timer, .. } = connection;
+            let Connection { link, wire, timer, .. } = &mut **connection;
             let mut silence = Silence::new(wire, &self.limits, Clock::Idle);
             let mut asked = true;
             let frame = N::drive(

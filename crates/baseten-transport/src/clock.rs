@@ -16,7 +16,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub(crate) fn new(clocks: Clocks, began: Instant) -> Self {
-        Self { clocks, total: clocks.total.map(|total| began + total) }
+        Self { clocks, total: clocks.total.and_then(|total| began.checked_add(total)) }
     }
 
     /// A clock that starts now, or the end of the whole call if that is nearer.
@@ -26,7 +26,7 @@ impl Limits {
             Clock::FirstByte => self.clocks.first_byte,
             _ => self.clocks.idle,
         };
-        match (own.map(|limit| Instant::now() + limit), self.total) {
+        match (own.and_then(|limit| Instant::now().checked_add(limit)), self.total) {
             (Some(own), Some(total)) if total < own => Due { at: Some(total), clock: Clock::Total },
             (None, Some(total)) => Due { at: Some(total), clock: Clock::Total },
             (own, _) => Due { at: own, clock },

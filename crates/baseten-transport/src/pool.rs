@@ -3,7 +3,7 @@
 //! Nothing watches them: a connection that the server closed meanwhile is found when a call wants
 //! one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,9 @@ use crate::net::Net;
 use crate::options;
 
 pub(crate) struct Pool<N: Net> {
-    idle: Mutex<HashMap<Origin, Vec<Connection<N>>>>,
+    /// By comparing, not hashing: a client calls few origins. Boxed, since a connection is large and
+    /// moves from hand to hand.
+    idle: Mutex<BTreeMap<Origin, Vec<Box<Connection<N>>>>>,
     options: options::Pool,
 }
 
@@ -27,7 +29,7 @@ impl<N: Net> Pool<N> {
     }
 
     /// A connection that is still alive, if there is one.
-    pub(crate) fn checkout(&self, origin: &Origin) -> Option<Connection<N>> {
+    pub(crate) fn checkout(&self, origin: &Origin) -> Option<Box<Connection<N>>> {
         loop {
             let mut connection = self.lock().get_mut(origin)?.pop()?;
             if self.is_fresh(&connection, Instant::now()) && connection.is_alive() {
@@ -37,7 +39,7 @@ impl<N: Net> Pool<N> {
     }
 
     /// Keeps a connection whose exchange is over.
-    pub(crate) fn checkin(&self, origin: &Origin, mut connection: Connection<N>) {
+    pub(crate) fn checkin(&self, origin: &Origin, mut connection: Box<Connection<N>>) {
         if !connection.link.settle() {
             return;
         }
@@ -64,7 +66,7 @@ impl<N: Net> Pool<N> {
             && now.duration_since(connection.opened) < self.options.max_age
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Vec<Connection<N>>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Origin, Vec<Box<Connection<N>>>>> {
         // Nothing that panics is done under the lock, and a list of connections cannot be half done.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

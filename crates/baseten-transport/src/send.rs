@@ -11,7 +11,7 @@ use baseten_core::{
     Start, Step,
 };
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use http::response::Parts;
 use http_body_util::Full;
 
@@ -89,7 +89,7 @@ impl<N: Net> Sender<N> {
         let origin = request.endpoint().origin();
         let mut connection = match self.pool.checkout(origin) {
             Some(connection) => connection,
-            None => dial::dial(&self.connector, origin, &limits).await?,
+            None => Box::new(dial::dial(&self.connector, origin, &limits).await?),
         };
         let (head, incoming) = exchange(&mut connection, request, &limits).await?.into_parts();
         if let Some(promised) = promised(&head.headers) {
@@ -131,10 +131,12 @@ fn to_hyper(request: &Request) -> http::Request<Full<Bytes>> {
 
 /// The seconds of `Keep-Alive: timeout=5, max=100`.
 fn promised(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let value = headers.get(&KEEP_ALIVE)?.to_str().ok()?;
     let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// An accepted answer, its body still on the wire.
 pub(crate) struct Answer<N: Net> {

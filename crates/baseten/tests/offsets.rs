@@ -147,7 +147,7 @@ fn cut_at_every_byte_over_tls() {
 
 /// Waits for the exchange to be over at the other end, too, so that the next one starts clean.
 fn sent_once(emulator: &Emulator, told: &str) {
-    let seen = emulator.wait_until(SOON, |seen| seen.ended() > 0).unwrap();
+    let seen = emulator.wait_until(SOON, |s| s.ended() > 0 && s.closed() == s.opened()).unwrap();
     assert_eq!(seen.arrivals().len(), 1, "{told}");
 }
 

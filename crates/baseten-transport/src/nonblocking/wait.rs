@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
 use tokio::time::{self, Sleep};
@@ -108,9 +109,18 @@ impl Socket for TcpStream {
 
     /// Asks the socket itself: what came since the runtime's last turn is not known to it yet.
     fn read_now(&self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        match (&*SockRef::from(self)).read(buf) {
+        let socket = SockRef::from(self);
+        let mut asked = false;
+        // Through the runtime, if it believes that there is something: an empty socket then corrects
+        // it, and saves the next read from asking in vain.
+        let result = self.try_io(Interest::READABLE, || {
+            asked = true;
+            (&*socket).read(buf)
+        });
+        let result = if asked { result } else { (&*socket).read(buf) };
+        match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            read => Poll::Ready(read),
+            result => Poll::Ready(result),
         }
     }
 
