@@ -68,10 +68,21 @@ pub(crate) const LAYERS: &[Layer] = &[
 /// What may never be linked.
 pub(crate) const BANS: &[Ban] = &[
     Ban {
-        builds: &[build(CORE, Features::All), build(OPENAI, Features::All)],
+        builds: &[
+            build(CORE, Features::All),
+            build(OPENAI, Features::All),
+            build(WEBHOOK, Features::All),
+        ],
         packages: IO,
         features: &[],
-        why: "core and openai do no I/O and hold no clock",
+        why: "core, openai and webhook do no I/O and hold no clock",
+    },
+    Ban {
+        // Webhook's hash asks the processor what it can do, on some platforms through libc.
+        builds: &[build(CORE, Features::All), build(OPENAI, Features::All)],
+        packages: &["libc"],
+        features: &[],
+        why: "core and openai ask nothing of the operating system",
     },
     Ban {
         builds: &[build(TRANSPORT, Features::Only(&[])), build(BLOCKING, Features::Only(&[]))],
@@ -138,7 +149,6 @@ const IO: &[&str] = &[
     "futures-executor",
     // sockets and system calls
     "socket2",
-    "libc",
     "rustix",
     "nix",
     "windows-sys",

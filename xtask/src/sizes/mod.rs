@@ -20,6 +20,8 @@ struct Row {
 const ROWS: &[Row] = &[
     row("baseten-core",      Features::Default,                  Some(17)),
     row("baseten-openai",    Features::Default,                  None),
+    row("baseten-openai",    Features::All,                      None),
+    row("baseten-webhook",   Features::Default,                  None),
     row("baseten-transport", Features::Only(&[]),                None),
     row("baseten-transport", Features::Only(&["tls"]),           None),
     row("baseten-transport", Features::Only(&["tokio"]),         None),
