@@ -57,7 +57,7 @@ impl Answer {
 #[derive(Clone, Debug)]
 pub struct Template {
     endpoint: Arc<Endpoint>,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     whole: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct Template {
 #[derive(Clone, Debug)]
 pub struct Request {
     endpoint: Arc<Endpoint>,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     body: Bytes,
     whole: bool,
 }
@@ -90,7 +90,8 @@ impl Template {
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(header::ACCEPT, answer.accept());
         headers.insert(header::CONTENT_TYPE, JSON);
-        Ok(Self { endpoint: Arc::new(endpoint), headers, whole: answer.is_whole() })
+        let (endpoint, headers) = (Arc::new(endpoint), Arc::new(headers));
+        Ok(Self { endpoint, headers, whole: answer.is_whole() })
     }
 
     /// Adds or replaces a header of every request.
@@ -110,7 +111,7 @@ impl Template {
         let value = HeaderValue::from_str(value).map_err(|_| {
             fault(format!("the value of header {parsed} has a control byte or is not ASCII"))
         })?;
-        self.headers.insert(parsed, value);
+        Arc::make_mut(&mut self.headers).insert(parsed, value);
         Ok(self)
     }
 
@@ -135,14 +136,14 @@ impl Template {
     #[must_use]
     pub fn empty(&self) -> Request {
         let mut request = self.with_body(None, Bytes::new());
-        request.headers.remove(header::CONTENT_TYPE);
+        Arc::make_mut(&mut request.headers).remove(header::CONTENT_TYPE);
         request
     }
 
     /// The same, with the answer taken in another way; the `accept` header becomes that way's.
     #[must_use]
     pub fn answering(mut self, answer: Answer) -> Self {
-        self.headers.insert(header::ACCEPT, answer.accept());
+        Arc::make_mut(&mut self.headers).insert(header::ACCEPT, answer.accept());
         self.whole = answer.is_whole();
         self
     }
@@ -174,7 +175,7 @@ impl Template {
     fn with_body(&self, content_type: Option<HeaderValue>, body: Bytes) -> Request {
         let mut headers = self.headers.clone();
         if let Some(content_type) = content_type {
-            headers.insert(header::CONTENT_TYPE, content_type);
+            Arc::make_mut(&mut headers).insert(header::CONTENT_TYPE, content_type);
         }
         Request { endpoint: self.endpoint.clone(), headers, body, whole: self.whole }
     }
@@ -227,7 +228,7 @@ impl Request {
             .url()
             .parse()
             .expect("an origin and an origin-form URI make an absolute one");
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = HeaderMap::clone(&self.headers);
         request
     }
 

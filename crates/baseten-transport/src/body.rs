@@ -12,6 +12,7 @@ use crate::connection::Connection;
 use crate::failure;
 use crate::net::{Elapsed, Net};
 use crate::pool::Pool;
+use crate::wire::Reads;
 
 /// A body that is still on its connection. Dropping it closes the connection; reading it to its end
 /// gives the connection back.
@@ -142,10 +143,9 @@ impl<N: Net> Drop for Body<N> {
     fn drop(&mut self) {
         let Some((connection, incoming)) = self.live.as_mut().filter(|_| self.over) else { return };
         let cx = &mut Context::from_waker(Waker::noop());
-        connection.wire.read_only_now(true);
-        let ended = matches!(connection.link.poll_frame(incoming, true, cx), Poll::Ready(None));
-        connection.wire.read_only_now(false);
-        if ended {
+        let Connection { link, wire, .. } = &mut **connection;
+        let next = wire.with_reads(Reads::Now, || link.poll_frame(incoming, true, cx));
+        if let Poll::Ready(None) = next {
             self.finish();
         }
     }

@@ -16,7 +16,7 @@ use hyper::client::conn::{TrySendError, http1};
 
 use crate::net::Net;
 use crate::stream::Stream;
-use crate::wire::{Socket, Wire};
+use crate::wire::{Reads, Socket, Wire};
 
 /// The most that the head of an answer may have, and that is read ahead of the caller, in bytes.
 pub(crate) const HEAD_MAX: usize = 64 * 1024;
@@ -67,10 +67,13 @@ impl<N: Net> Connection<N> {
         if self.home != N::home() {
             return false;
         }
-        self.wire.read_only_now(true);
-        let ready = self.link.settle();
-        self.wire.read_only_now(false);
-        ready
+        self.wire.with_reads(Reads::Now, || self.link.settle())
+    }
+
+    /// Whether its exchange is over and it could take another one. Nothing is read for that: what
+    /// comes from now on is looked at when it is wanted again.
+    pub(crate) fn is_done(&mut self) -> bool {
+        self.wire.with_reads(Reads::Never, || self.link.settle())
     }
 }
 
@@ -115,7 +118,7 @@ impl<S: Socket> Link<S> {
 
     /// Lets hyper notice what there is to notice, with nobody waiting; `true` if it could take another
     /// request now. Needed after the last byte of a body, too: only then is the exchange over.
-    pub(crate) fn settle(&mut self) -> bool {
+    fn settle(&mut self) -> bool {
         // The waker of the call that was last here is let go of with it.
         let cx = &mut Context::from_waker(Waker::noop());
         self.poll_conn(cx).is_none() && self.conn.is_some() && self.sender.is_ready()

@@ -40,7 +40,7 @@ impl<N: Net> Pool<N> {
 
     /// Keeps a connection whose exchange is over.
     pub(crate) fn checkin(&self, origin: &Origin, mut connection: Box<Connection<N>>) {
-        if !connection.link.settle() {
+        if !connection.is_done() {
             return;
         }
         let now = Instant::now();

@@ -5,7 +5,7 @@
 //! what is there already.
 
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 /// A socket that can be polled through a shared reference.
@@ -24,7 +24,19 @@ pub(crate) struct Wire<S> {
     pub(crate) socket: S,
     sent: AtomicU64,
     received: AtomicU64,
-    only_now: AtomicBool,
+    reads: AtomicU8,
+}
+
+/// What a read does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Reads {
+    /// It waits for bytes.
+    Wait,
+    /// It takes what is there.
+    Now,
+    /// It is not made: whoever polls has nothing to hear.
+    Never,
 }
 
 impl<S: Socket> Wire<S> {
@@ -33,7 +45,7 @@ impl<S: Socket> Wire<S> {
             socket,
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
-            only_now: AtomicBool::new(false),
+            reads: AtomicU8::new(Reads::Wait as u8),
         }
     }
 
@@ -47,9 +59,12 @@ impl<S: Socket> Wire<S> {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// From now on reads take only what is there, or wait again.
-    pub(crate) fn read_only_now(&self, only_now: bool) {
-        self.only_now.store(only_now, Ordering::Relaxed);
+    /// What reads do during `poll`; they wait again after it.
+    pub(crate) fn with_reads<T>(&self, reads: Reads, poll: impl FnOnce() -> T) -> T {
+        self.reads.store(reads as u8, Ordering::Relaxed);
+        let polled = poll();
+        self.reads.store(Reads::Wait as u8, Ordering::Relaxed);
+        polled
     }
 
     pub(crate) fn poll_read(
@@ -57,8 +72,12 @@ impl<S: Socket> Wire<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.only_now.load(Ordering::Relaxed) {
+        let reads = self.reads.load(Ordering::Relaxed);
+        if reads == Reads::Now as u8 {
             return self.read_now(buf);
+        }
+        if reads == Reads::Never as u8 {
+            return Poll::Pending;
         }
         let read = self.socket.poll_read(cx, buf);
         count(&self.received, &read);
