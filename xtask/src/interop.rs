@@ -45,7 +45,9 @@ pub(crate) fn truss() -> Result<Verdict, String> {
     let start = Instant::now();
     let (app, venv) = match install(&sources, &workspace.target.join("interop/truss")) {
         Ok(installed) => installed,
-        Err(Unready::NotInstalled(why)) => return Ok(Verdict::Skipped(why)),
+        Err(Unready::NotInstalled(why)) => {
+            return Ok(Verdict::Skipped(format!("the Truss server cannot be installed: {why}")));
+        }
         Err(Unready::Broken(why)) => return Err(why),
     };
     let (installed, start) = (start.elapsed(), Instant::now());
