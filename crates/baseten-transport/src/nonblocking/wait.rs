@@ -92,6 +92,16 @@ impl Timer {
     }
 }
 
+/// Tells the runtime that nothing is left to read, as a short read proves where readiness comes in
+/// edges: the next read then waits for an edge instead of asking in vain.
+fn drained(stream: &TcpStream) {
+    if cfg!(any(target_os = "linux", target_os = "android")) {
+        let empty = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+        // It is this answer that is noted; it comes back as it went in.
+        let _ = stream.try_io(Interest::READABLE, empty);
+    }
+}
+
 impl Socket for TcpStream {
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
@@ -102,7 +112,13 @@ impl Socket for TcpStream {
             }
             match self.try_read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read),
+                Ok(read) => {
+                    if (1..buf.len()).contains(&read) {
+                        drained(self);
+                    }
+                    return Poll::Ready(Ok(read));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
