@@ -112,6 +112,36 @@ impl ApiError {
         self.raw.as_ref().and_then(chain_error::nested)
     }
 
+    /// Whether the input is too long for the model. Servers have no common word for it, so this reads
+    /// the codes and the texts of OpenAI, vLLM, llama.cpp and LiteLLM.
+    #[must_use]
+    pub fn is_context_length(&self) -> bool {
+        self.is_named(&["context_length_exceeded", "exceed_context_size_error"])
+            || self.says(&["maximum context length", "context size", "context window"])
+    }
+
+    /// Whether a limit on requests or tokens was hit.
+    #[must_use]
+    pub fn is_rate_limit(&self) -> bool {
+        self.is_named(&["429", "rate_limited", "rate_limit_exceeded", "throttling_error"])
+            || self.is_named(&["rate_limit_error", "insufficient_quota", "CAPACITY_EXCEEDED"])
+    }
+
+    /// Whether a content filter refused the input or the answer.
+    #[must_use]
+    pub fn is_content_filter(&self) -> bool {
+        self.is_named(&["content_filter", "content_policy_violation"])
+    }
+
+    /// Whether `code` or `type` is one of these.
+    fn is_named(&self, names: &[&str]) -> bool {
+        [self.code(), self.kind()].into_iter().flatten().any(|name| names.contains(&name))
+    }
+
+    fn says(&self, texts: &[&str]) -> bool {
+        texts.iter().any(|text| self.message.contains(text))
+    }
+
     /// The whole body, if it was JSON.
     #[must_use]
     pub fn raw(&self) -> Option<&Value> {
@@ -237,6 +267,24 @@ mod tests {
                 (message, code, kind),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn what_an_error_is_about() {
+        //   body                                                       context  rate   filter
+        for (body, context, rate, filter) in [
+            (r#"{"error":{"code":400,"message":"request (6042 tokens) exceeds the available context size (1024 tokens)","type":"exceed_context_size_error"}}"#, true, false, false),
+            (r#"{"error":{"message":"This model's maximum context length is 8192 tokens.","code":"context_length_exceeded"}}"#, true, false, false),
+            (r#"{"object":"error","message":"This model's maximum context length is 8192 tokens.","type":"BadRequestError","code":400}"#, true, false, false),
+            (r#"{"error":{"message":"RateLimitError","type":"throttling_error","code":"429"}}"#, false, true, false),
+            (r#"{"error":"too many","error_code":"rate_limited"}"#, false, true, false),
+            (r#"{"error":{"message":"refused","code":"content_filter"}}"#, false, false, true),
+            (r#"{"error":"no"}"#, false, false, false),
+        ] {
+            let error = ApiError::parse(body.as_bytes());
+            assert_eq!((error.is_context_length(), error.is_rate_limit(), error.is_content_filter()), (context, rate, filter), "{body}");
         }
     }
 
