@@ -3,6 +3,7 @@
 //! This file only picks the check. Each check is a module that returns `Err` with what is wrong;
 //! printing goes through [`output`]. Nothing here is published or linked into a shipped crate.
 
+mod bench;
 mod ci;
 mod graph;
 mod interop;
@@ -20,6 +21,7 @@ use crate::ci::Extent;
 const USAGE: &str = "\
 usage: cargo xtask NAME
 
+  bench predict    what one small call costs, beside other clients; needs valgrind
   ci [--quick]     everything that must hold; --quick is what every commit passes
   layers           the arrows between our crates, and what may never be under them
   parity           what the async and the blocking facade offer, compared
@@ -43,6 +45,7 @@ fn run(words: &[&str]) -> Result<(), String> {
     match words {
         ["ci"] => ci::run(Extent::Full),
         ["ci", "--quick"] => ci::run(Extent::Quick),
+        ["bench", "predict"] => bench::predict().map(|verdict| verdict.report("bench predict")),
         ["layers"] => layers::run(),
         ["parity"] => parity::run(),
         ["sizes"] => sizes::run(),
