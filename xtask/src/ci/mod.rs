@@ -3,6 +3,7 @@
 //! A stage that fails does not stop the others: one run tells all. `.ci/run` prepares a bare machine
 //! and calls this.
 
+mod package;
 mod readme;
 
 use std::fs;
@@ -72,7 +73,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "parity",      extent: Extent::Quick, run: |_| parity::run().map(Verdict::from) },
     Stage { name: "sizes",       extent: Extent::Quick, run: |_| sizes::run().map(Verdict::from) },
     Stage { name: "main job",    extent: Extent::Full,  run: main_job },
-    Stage { name: "package",     extent: Extent::Full,  run: package },
+    Stage { name: "package",     extent: Extent::Full,  run: |w| package::check(w).map(Verdict::from) },
     Stage { name: "licences",    extent: Extent::Full,  run: licences },
     Stage { name: "interop truss", extent: Extent::Full, run: |_| interop::truss() },
 ];
@@ -141,15 +142,6 @@ fn docs(_: &Workspace) -> Result<Verdict, String> {
     let mut doc = cargo();
     doc.args(["doc", "--workspace", "--no-deps", "--all-features"]);
     finish(doc.env("RUSTDOCFLAGS", "-D warnings")).map(Verdict::from)
-}
-
-/// What crates.io would be given, built from nothing but that.
-fn package(workspace: &Workspace) -> Result<Verdict, String> {
-    let mut line = vec!["package", "--workspace", "--allow-dirty"];
-    for private in workspace.packages.iter().filter(|package| package.is_private()) {
-        line.extend(["--exclude", &private.name]);
-    }
-    run_cargo(&line)
 }
 
 /// What `deny.toml` allows; a bare machine does not have the tool, and building it takes too long.

@@ -103,8 +103,8 @@ mod tests {
     /// `from` with one dependency on `to`, which is in the workspace too.
     fn edge(from: &str, to: &str, kind: Value, req: &str) -> Workspace {
         workspace(json!([
-            {"name": from, "dependencies": [{"name": to, "kind": kind, "req": req}]},
-            {"name": to, "dependencies": []},
+            {"name": from, "version": "0.1.0", "dependencies": [{"name": to, "kind": kind, "req": req}]},
+            {"name": to, "version": "0.1.0", "dependencies": []},
         ]))
     }
 
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_dependency_of_others_is_no_arrow() {
         let alone = workspace(json!([
-            {"name": "baseten-core", "dependencies": [{"name": "http", "kind": null, "req": "^1"}]},
+            {"name": "baseten-core", "version": "0.1.0", "dependencies": [{"name": "http", "kind": null, "req": "^1"}]},
         ]));
         assert_eq!(wrong_arrows(&alone), [""; 0]);
     }
