@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
 use http::response::Parts;
 
 use crate::api_error::ApiError;
@@ -48,7 +49,31 @@ pub struct Attempt {
     pub number: u32,
     /// `connect` and `first_byte` count from their own beginnings, `total` from the call's.
     pub clocks: Clocks,
+    /// What the server is to be told of the total clock, if anything.
+    pub deadline: Option<Deadline>,
 }
+
+/// How long a server may take, as it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// What is left, in milliseconds rounded up: `Request-Timeout-Ms`.
+    pub timeout_ms: u64,
+    /// When that is over, in milliseconds since 1970: `Request-Deadline-Ms`.
+    pub at_ms: u64,
+}
+
+impl Attempt {
+    /// The headers that only this attempt has.
+    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let told = self.deadline.map(|Deadline { timeout_ms, at_ms }| {
+            [(TIMEOUT, HeaderValue::from(timeout_ms)), (DEADLINE, HeaderValue::from(at_ms))]
+        });
+        told.into_iter().flatten()
+    }
+}
+
+const TIMEOUT: HeaderName = HeaderName::from_static("request-timeout-ms");
+const DEADLINE: HeaderName = HeaderName::from_static("request-deadline-ms");
 
 /// An attempt that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +129,7 @@ pub struct Call {
     label: Label,
     policy: RetryPolicy,
     clocks: Clocks,
+    send_deadline: bool,
     budget: Budget,
     start: Start,
     tried: Vec<Tried>,
@@ -138,6 +164,7 @@ impl Call {
             label: request.label(),
             policy: options.retry,
             clocks: Clocks::new(&options.timeouts, request.endpoint(), request.is_whole()),
+            send_deadline: options.send_deadline,
             budget: budget.clone(),
             start,
             tried: Vec::new(),
@@ -162,7 +189,8 @@ impl Call {
                     return self.step(now);
                 }
                 self.state = State::Sending { began: now, waited };
-                Step::Send(Attempt { number: self.number(), clocks: self.clocks })
+                let deadline = self.deadline(now);
+                Step::Send(Attempt { number: self.number(), clocks: self.clocks, deadline })
             }
             State::Over(error) => Step::Fail(
                 error
@@ -227,6 +255,15 @@ impl Call {
         let (status, headers) = (head.status, head.headers);
         let meta = Meta { label: self.label, status, headers, failed: self.tried, timings };
         Accepted { meta }
+    }
+
+    /// What an attempt that is sent now may tell of the total clock.
+    fn deadline(&self, now: Duration) -> Option<Deadline> {
+        let left = self.clocks.total.filter(|_| self.send_deadline)?.saturating_sub(now);
+        let at = self.start.wall.checked_add(now)?.checked_add(left)?;
+        let ms = |time: Duration| u64::try_from(time.as_nanos().div_ceil(1_000_000)).ok();
+        let at = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(Deadline { timeout_ms: ms(left)?, at_ms: ms(at)? })
     }
 
     /// The number of the attempt that is next or under way.

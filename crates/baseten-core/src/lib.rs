@@ -31,7 +31,7 @@ mod target;
 pub use access::Access;
 pub use api_error::ApiError;
 pub use budget::Budget;
-pub use call::{Accepted, Attempt, Call, Outcome, Start, Step, Tried};
+pub use call::{Accepted, Attempt, Call, Deadline, Outcome, Start, Step, Tried};
 pub use chain_error::StackFrame;
 pub use credential::{Credential, InvalidCredential, Scheme};
 pub use delivery::Delivery;

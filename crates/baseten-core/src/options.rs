@@ -26,6 +26,10 @@ pub struct CallOptions {
     pub retry: RetryPolicy,
     /// How much of an answer to take in.
     pub limits: Limits,
+    /// Tell the server how long the total clock still leaves, in `Request-Timeout-Ms` and
+    /// `Request-Deadline-Ms`, as Baseten's performance client 0.1 does; whether the platform acts on
+    /// them is not documented. Nothing is sent where the total clock is off. Default `false`.
+    pub send_deadline: bool,
 }
 
 /// Four clocks. `None` keeps the default, [`Duration::MAX`] switches a clock off.

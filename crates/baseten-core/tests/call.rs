@@ -180,6 +180,24 @@ fn absurd_clocks_and_pauses_do_not_overflow() {
 }
 
 #[test]
+fn the_server_can_be_told_the_deadline() {
+    let timeouts = Timeouts { total: Some(ms(10_000)), ..Timeouts::default() };
+    let options = CallOptions { timeouts, send_deadline: true, ..CallOptions::default() };
+    let mut s = Scenario::new(&Operation::Predict, options, &Budget::new());
+    s.now = Duration::from_micros(1500);
+    let Step::Send(attempt) = s.call.step(s.now) else { panic!("to be sent") };
+    let told: Vec<String> =
+        attempt.headers().map(|(name, value)| format!("{name}: {value:?}")).collect();
+    // 9998.5 ms are left; the call began at the epoch.
+    assert_eq!(told, ["request-timeout-ms: \"9999\"", "request-deadline-ms: \"10000\""]);
+
+    let silent = Scenario::new(&Operation::Predict, CallOptions::default(), &Budget::new());
+    let mut call = silent.call;
+    let Step::Send(attempt) = call.step(ms(0)) else { panic!("to be sent") };
+    assert_eq!(attempt.headers().count(), 0);
+}
+
+#[test]
 fn a_tls_failure_is_not_tried_again() {
     let mut s = Scenario::predict(RetryPolicy::default());
     let error = s.sends(1).breaks(Cause::Tls, 0).fails();

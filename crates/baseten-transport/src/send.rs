@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use baseten_core::{
-    Accepted, Budget, Call, CallOptions, Clock, Error, Failure, Framing, Meta, Request, Response,
-    Start, Step,
+    Accepted, Attempt, Budget, Call, CallOptions, Clock, Error, Failure, Framing, Meta, Request,
+    Response, Start, Step,
 };
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
@@ -61,7 +61,7 @@ impl<N: Net> Sender<N> {
                 Step::Fail(error) => return Err(error),
                 Step::Send(attempt) => {
                     let limits = Limits::new(attempt.clocks, began);
-                    match self.attempt(request, limits).await {
+                    match self.attempt(to_hyper(request, &attempt), request, limits).await {
                         Err(failure) => call.on_failure(began.elapsed(), failure),
                         Ok((head, body)) if head.status.is_success() => {
                             let accepted = call.accept(began.elapsed(), head);
@@ -83,6 +83,7 @@ impl<N: Net> Sender<N> {
     /// One attempt, up to the head of an answer.
     async fn attempt(
         &self,
+        http: http::Request<Full<Bytes>>,
         request: &Request,
         limits: Limits,
     ) -> Result<(Parts, Body<N>), Failure> {
@@ -91,7 +92,7 @@ impl<N: Net> Sender<N> {
             Some(connection) => connection,
             None => Box::new(dial::dial(&self.connector, origin, &limits).await?),
         };
-        let (head, incoming) = exchange(&mut connection, request, &limits).await?.into_parts();
+        let (head, incoming) = exchange(&mut connection, http, &limits).await?.into_parts();
         if let Some(promised) = promised(&head.headers) {
             connection.keep_alive = Some(promised);
         }
@@ -103,12 +104,12 @@ impl<N: Net> Sender<N> {
 /// Sends the request and waits for the head of its answer.
 async fn exchange<N: Net>(
     connection: &mut Connection<N>,
-    request: &Request,
+    request: http::Request<Full<Bytes>>,
     limits: &Limits,
 ) -> Result<http::Response<hyper::body::Incoming>, Failure> {
     let Connection { link, wire, timer, reused, .. } = connection;
     let (sent, received) = (wire.sent(), wire.received());
-    let mut pending = pin!(link.start(to_hyper(request)));
+    let mut pending = pin!(link.start(request));
     let mut silence = Silence::new(wire, limits, Clock::FirstByte);
     let head =
         N::drive(wire, timer, || silence.due().at, |cx| link.poll_head(pending.as_mut(), cx)).await;
@@ -121,11 +122,12 @@ async fn exchange<N: Net>(
     Err(Failure { cause, sent, received, reused: *reused, source })
 }
 
-fn to_hyper(request: &Request) -> http::Request<Full<Bytes>> {
+fn to_hyper(request: &Request, attempt: &Attempt) -> http::Request<Full<Bytes>> {
     let mut http = http::Request::new(Full::new(request.body().clone()));
     *http.method_mut() = request.endpoint().method().clone();
     *http.uri_mut() = request.endpoint().uri().clone();
     *http.headers_mut() = request.headers().clone();
+    http.headers_mut().extend(attempt.headers().map(|(name, value)| (Some(name), value)));
     http
 }
 
