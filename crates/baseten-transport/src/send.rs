@@ -11,7 +11,8 @@ use baseten_core::{
     Response, Start, Step,
 };
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName};
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
 use http_body_util::Full;
 
@@ -127,6 +128,11 @@ fn to_hyper(request: &Request, attempt: &Attempt) -> http::Request<Full<Bytes>> 
     *http.method_mut() = request.endpoint().method().clone();
     *http.uri_mut() = request.endpoint().uri().clone();
     *http.headers_mut() = request.headers().clone();
+    // hyper writes no length for an empty body; some servers answer 411 to a POST without one.
+    let has_body = matches!(*http.method(), Method::POST | Method::PUT | Method::PATCH);
+    if has_body && request.body().is_empty() {
+        http.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     http.headers_mut().extend(attempt.headers().map(|(name, value)| (Some(name), value)));
     http
 }
