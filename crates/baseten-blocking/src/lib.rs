@@ -18,13 +18,17 @@
 //! `baseten-transport`. This crate only gives them names.
 
 mod builder;
+mod chain;
 mod client;
+mod deployment;
+mod engine;
 mod event_stream;
 mod model;
 mod openai_client;
 mod sync;
 
 pub use builder::ClientBuilder;
+pub use chain::Chain;
 pub use client::Client;
 pub use event_stream::{ChatStream, CompletionStream, EventStream, StreamTimings};
 pub use model::Model;
@@ -34,7 +38,8 @@ pub use sync::SyncRequest;
 
 pub use baseten_core::{
     ApiError, CallOptions, Cause, Clock, Credential, Delivery, Error, ErrorKind, Framing, Hosts,
-    Limits, Meta, Outcome, Response, RetryPolicy, Scheme, Stop, Timeouts, Timings, Tried,
+    Limits, Meta, Outcome, Response, RetryPolicy, Scheme, StackFrame, Stop, Timeouts, Timings,
+    Tried,
 };
 /// Requests and answers of OpenAI's protocol.
 pub use baseten_openai as openai;

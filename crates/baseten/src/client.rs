@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use baseten_core::{Access, CallOptions, Error, ModelId, Target};
+use baseten_core::{Access, CallOptions, Error};
 use baseten_transport::nonblocking::Transport;
 
 use crate::builder::ClientBuilder;
+use crate::chain::Chain;
 use crate::model::Model;
 use crate::openai_client::OpenAi;
 
-/// Calls models. Cheap to clone; clones share connections and the retry budget.
+/// Calls models and chains. Cheap to clone; clones share connections and the retry budget.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), baseten::Error> {
@@ -47,7 +48,15 @@ impl Client {
     /// # Errors
     /// [`baseten_core::ErrorKind::Request`] if the id cannot be part of a host name.
     pub fn model(&self, id: impl AsRef<str>) -> Result<Model, Error> {
-        Model::new(self.0.clone(), Target::model(ModelId::new(id)?), self.0.options)
+        Model::production(&self.0, id.as_ref())
+    }
+
+    /// A chain's production deployment.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the id cannot be part of a host name.
+    pub fn chain(&self, id: impl AsRef<str>) -> Result<Chain, Error> {
+        Chain::production(&self.0, id.as_ref())
     }
 
     /// The Model APIs (`inference.baseten.co/v1`); with a base URL, the OpenAI-compatible server or

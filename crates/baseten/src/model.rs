@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use baseten_core::{
-    Answer, CallOptions, DeploymentId, EnvironmentName, Error, Operation, Response, Target,
-    Template,
+    Answer, CallOptions, Error, Meta, ModelId, Operation, Response, Target, Template,
 };
 use baseten_transport::nonblocking::Body;
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::Shared;
+use crate::deployment::Deployment;
 use crate::openai_client::OpenAi;
 use crate::sync::SyncRequest;
 
@@ -32,20 +32,18 @@ use crate::sync::SyncRequest;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Model {
-    client: Arc<Shared>,
-    target: Target,
-    options: CallOptions,
+    at: Deployment,
     predict: Template,
 }
 
 impl Model {
-    pub(crate) fn new(
-        client: Arc<Shared>,
-        target: Target,
-        options: CallOptions,
-    ) -> Result<Self, Error> {
-        let predict = client.access.template(&target, &Operation::Predict, Answer::Json)?;
-        Ok(Self { client, target, options, predict })
+    pub(crate) fn production(client: &Arc<Shared>, id: &str) -> Result<Self, Error> {
+        Self::new(Deployment::new(client, Target::model(ModelId::new(id)?)))
+    }
+
+    fn new(at: Deployment) -> Result<Self, Error> {
+        let predict = at.template(&Operation::Predict, Answer::Json)?;
+        Ok(Self { at, predict })
     }
 
     /// The deployment that an environment points to.
@@ -53,8 +51,7 @@ impl Model {
     /// # Errors
     /// [`baseten_core::ErrorKind::Request`] if the name cannot stand in a path.
     pub fn environment(self, name: impl AsRef<str>) -> Result<Self, Error> {
-        let target = self.target.environment(EnvironmentName::new(name)?);
-        Self::new(self.client, target, self.options)
+        Self::new(self.at.environment(name.as_ref())?)
     }
 
     /// One deployment by its id.
@@ -62,22 +59,31 @@ impl Model {
     /// # Errors
     /// [`baseten_core::ErrorKind::Request`] if the id cannot stand in a path.
     pub fn deployment(self, id: impl AsRef<str>) -> Result<Self, Error> {
-        let target = self.target.deployment(DeploymentId::new(id)?);
-        Self::new(self.client, target, self.options)
+        Self::new(self.at.deployment(id.as_ref())?)
     }
 
-    /// The development deployment.
+    /// The development deployment. While it is scaled to zero its calls can be answered with 404:
+    /// [`Model::wake`] it then.
     ///
     /// # Errors
     /// None that [`crate::Client::model`] has not found before.
     pub fn development(self) -> Result<Self, Error> {
-        Self::new(self.client, self.target.development(), self.options)
+        Self::new(self.at.development())
+    }
+
+    /// A regional environment, which has a host of its own.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the name cannot be part of a host name.
+    pub fn regional(self, name: impl AsRef<str>) -> Result<Self, Error> {
+        Self::new(self.at.regional(name.as_ref())?)
     }
 
     /// Clocks, retries and limits of calls made through this value.
     #[must_use]
-    pub fn options(self, options: CallOptions) -> Self {
-        Self { options, ..self }
+    pub fn options(mut self, options: CallOptions) -> Self {
+        self.at.options = options;
+        self
     }
 
     /// Runs the model on any JSON input and reads its JSON output. A model that streams is asked for
@@ -93,7 +99,7 @@ impl Model {
         O: DeserializeOwned,
     {
         let request = self.predict.json(input)?;
-        self.client.transport.fetch(&request, &self.options).await?.json()
+        self.at.fetch(&request).await?.json()
     }
 
     /// Runs the model on bytes of any content type and takes its output as it is.
@@ -108,7 +114,7 @@ impl Model {
     ) -> Result<Response<Bytes>, Error> {
         let template = self.predict.clone().answering(Answer::Bytes);
         let request = template.bytes(content_type, body)?;
-        self.client.transport.fetch(&request, &self.options).await
+        self.at.fetch(&request).await
     }
 
     /// Runs the model and hands out its output as it comes. Dropping the stream stops the call.
@@ -120,7 +126,7 @@ impl Model {
         I: Serialize + ?Sized,
     {
         let request = self.predict.clone().answering(Answer::Stream).json(input)?;
-        self.client.transport.send(&request, &self.options).await
+        self.at.stream(&request).await
     }
 
     /// The engine of this deployment, by OpenAI's protocol (`…/sync/v1`).
@@ -128,12 +134,20 @@ impl Model {
     /// # Errors
     /// None that [`crate::Client::model`] has not found before.
     pub fn openai(&self) -> Result<OpenAi, Error> {
-        OpenAi::new(self.client.clone(), Some(self.target.clone()), self.options)
+        let Deployment { client, target, options } = self.at.clone();
+        OpenAi::new(client, Some(target), options)
+    }
+
+    /// Starts a replica if none runs, without waiting for it (202). Harmless to repeat.
+    ///
+    /// # Errors
+    /// Whatever the call came to.
+    pub async fn wake(&self) -> Result<Meta, Error> {
+        self.at.wake().await
     }
 
     /// A request to a route of the container's own server (`…/sync/{route}`), query included.
     pub fn sync(&self, method: Method, route: impl AsRef<str>) -> SyncRequest {
-        let request = self.client.access.sync(&self.target, method, route.as_ref());
-        SyncRequest::new(self.client.transport.clone(), request, self.options)
+        self.at.sync(method, route.as_ref())
     }
 }

@@ -101,10 +101,11 @@ impl OpenAi {
         &self,
         request: &CompletionRequest,
     ) -> Result<CompletionStream, Error> {
+        let decoder = CompletionDecoder::for_request(request);
         let template = self.template(Method::POST, "completions", Answer::Stream)?;
         let request = template.json(&request.clone().streamed())?;
         let body = self.client.transport.send(&request, &self.options).await?;
-        Ok(EventStream::new(body, CompletionDecoder::new()))
+        Ok(EventStream::new(body, decoder))
     }
 
     /// Asks for the vectors of texts. A server that refuses the encoding asked for (base64 unless

@@ -145,3 +145,24 @@ fn embeddings_fall_back_to_numbers() {
         );
     });
 }
+
+#[test]
+fn the_embedding_engines_own_routes() {
+    each(|facade, emulator| {
+        let route = |name: &str| emulator.model("abc").at(&format!("sync/{name}"));
+        route("rerank")
+            .answer(Answer::json(json!([{"index": 0, "score": 0.1}, {"index": 1, "score": 0.9}])));
+        route("predict").answer(Answer::json(json!([[{"label": "joy", "score": 0.8}]])));
+        route("predict_tokens").answer(Answer::json(
+            json!([[{"token": "Rome", "start": 0, "end": 4, "results": {"LOC": 0.9}}]]),
+        ));
+        let (ranks, labels, entities) = facade.engine();
+        assert_eq!(ranks.unwrap().value[0].index, 1, "{}: the best first", facade.name());
+        assert_eq!(labels.unwrap().value[0][0].label, "joy");
+        assert_eq!(entities.unwrap().value[0][0].token, "Rome");
+        let bodies: Vec<String> =
+            emulator.seen().arrivals().iter().map(|a| a.text().unwrap().to_owned()).collect();
+        assert_eq!(bodies[0], r#"{"query":"q","texts":["a","b"]}"#);
+        assert_eq!(bodies[1], r#"{"inputs":[["a"]]}"#);
+    });
+}

@@ -7,7 +7,10 @@
 
 use std::time::Duration;
 
-use baseten::openai::{ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, StreamEnd};
+use baseten::openai::{
+    Aggregation, ChatRequest, ChatResponse, ClassifyRequest, EmbeddingRequest, EmbeddingResponse,
+    Entity, Label, Rank, RerankRequest, StreamEnd,
+};
 use baseten::{
     ByteStream, Bytes, CallOptions, Error, Meta, Method, Response, RetryPolicy, Timeouts,
 };
@@ -149,6 +152,13 @@ impl Facade {
     }
 }
 
+/// Ranks, labels and entities.
+pub(crate) type Engine = (
+    Result<Response<Vec<Rank>>, Error>,
+    Result<Response<Vec<Vec<Label>>>, Error>,
+    Result<Response<Vec<Vec<Entity>>>, Error>,
+);
+
 /// A streamed chat, read to its end: the text of each chunk, how it ended, what came of the answer.
 pub(crate) struct Chatted {
     pub(crate) texts: Vec<String>,
@@ -172,6 +182,22 @@ impl Facade {
         match self {
             Self::Async(runtime, model) => runtime.block_on(model.openai()?.embeddings(request)),
             Self::Blocking(model) => model.openai()?.embeddings(request),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        let rank = RerankRequest::new("q", ["a", "b"]);
+        let (classify, entities) =
+            (ClassifyRequest::new(["a"]), ClassifyRequest::entities(["Rome"], Aggregation::None));
+        match self {
+            Self::Async(runtime, model) => (
+                runtime.block_on(model.rerank(&rank)),
+                runtime.block_on(model.classify(&classify)),
+                runtime.block_on(model.entities(&entities)),
+            ),
+            Self::Blocking(model) => {
+                (model.rerank(&rank), model.classify(&classify), model.entities(&entities))
+            }
         }
     }
 

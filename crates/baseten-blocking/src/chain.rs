@@ -1,0 +1,150 @@
+//! A chain: which deployment of it is called, and how.
+
+use std::sync::Arc;
+
+use baseten_core::{
+    Answer, CallOptions, ChainId, Error, Meta, Operation, Response, Target, Template,
+};
+use baseten_transport::blocking::Body;
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::client::Shared;
+use crate::deployment::Deployment;
+use crate::sync::SyncRequest;
+
+/// One deployment of a chain, called through its entry point. Cheap to clone; keep it rather than
+/// making it for every call.
+///
+/// ```no_run
+/// # fn example(client: baseten_blocking::Client) -> Result<(), baseten_blocking::Error> {
+/// #[derive(serde::Serialize)]
+/// struct Args { text: String, times: u32 } // the arguments of the entry point's `run_remote`
+///
+/// let chain = client.chain("abcd1234")?;
+/// match chain.run_remote::<_, String>(&Args { text: "hi".into(), times: 3 }) {
+///     Ok(answer) => println!("{}", answer.value),
+///     Err(error) => {
+///         eprintln!("{error}");
+///         for frame in error.api().map(|api| api.stack()).unwrap_or_default() {
+///             eprintln!("  {}:{} in {}", frame.filename, frame.line_number, frame.name);
+///         }
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Chain {
+    at: Deployment,
+    run_remote: Template,
+}
+
+impl Chain {
+    pub(crate) fn production(client: &Arc<Shared>, id: &str) -> Result<Self, Error> {
+        Self::new(Deployment::new(client, Target::chain(ChainId::new(id)?)))
+    }
+
+    fn new(at: Deployment) -> Result<Self, Error> {
+        let run_remote = at.template(&Operation::RunRemote, Answer::Json)?;
+        Ok(Self { at, run_remote })
+    }
+
+    /// The deployment that an environment points to.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the name cannot stand in a path.
+    pub fn environment(self, name: impl AsRef<str>) -> Result<Self, Error> {
+        Self::new(self.at.environment(name.as_ref())?)
+    }
+
+    /// One deployment by its id.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the id cannot stand in a path.
+    pub fn deployment(self, id: impl AsRef<str>) -> Result<Self, Error> {
+        Self::new(self.at.deployment(id.as_ref())?)
+    }
+
+    /// The development deployment. While it is scaled to zero its calls can be answered with 404:
+    /// [`Chain::wake`] it then.
+    ///
+    /// # Errors
+    /// None that [`crate::Client::chain`] has not found before.
+    pub fn development(self) -> Result<Self, Error> {
+        Self::new(self.at.development())
+    }
+
+    /// A regional environment, which has a host of its own.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the name cannot be part of a host name.
+    pub fn regional(self, name: impl AsRef<str>) -> Result<Self, Error> {
+        Self::new(self.at.regional(name.as_ref())?)
+    }
+
+    /// Clocks, retries and limits of calls made through this value.
+    #[must_use]
+    pub fn options(mut self, options: CallOptions) -> Self {
+        self.at.options = options;
+        self
+    }
+
+    /// Runs the chain: `input` is a JSON object of its arguments by name, the output any JSON. A chain
+    /// that streams is asked for its output in one piece, which is then one JSON string.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the input does not serialize; otherwise whatever the
+    /// call came to. Of an exception in the chain [`baseten_core::ApiError::stack`] has the place. An
+    /// output that is no `O` is [`baseten_core::ErrorKind::Decode`], with the whole body in the error.
+    pub fn run_remote<I, O>(&self, input: &I) -> Result<Response<O>, Error>
+    where
+        I: Serialize + ?Sized,
+        O: DeserializeOwned,
+    {
+        let request = self.run_remote.json(input)?;
+        self.at.fetch(&request)?.json()
+    }
+
+    /// Runs the chain on bytes of any content type and takes its output as it is.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the content type cannot stand in a header; otherwise
+    /// whatever the call came to.
+    pub fn run_remote_bytes(
+        &self,
+        content_type: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Response<Bytes>, Error> {
+        let template = self.run_remote.clone().answering(Answer::Bytes);
+        let request = template.bytes(content_type, body)?;
+        self.at.fetch(&request)
+    }
+
+    /// Runs the chain and hands out its output as it comes. Dropping the stream stops the call.
+    ///
+    /// # Errors
+    /// As [`Chain::run_remote`], up to the head of the answer.
+    pub fn run_remote_stream<I>(&self, input: &I) -> Result<Body, Error>
+    where
+        I: Serialize + ?Sized,
+    {
+        let request = self.run_remote.clone().answering(Answer::Stream).json(input)?;
+        self.at.stream(&request)
+    }
+
+    /// Starts a replica if none runs, without waiting for it (202). Harmless to repeat. The API
+    /// description speaks of models here; that chains have this route too is an assumption.
+    ///
+    /// # Errors
+    /// Whatever the call came to.
+    pub fn wake(&self) -> Result<Meta, Error> {
+        self.at.wake()
+    }
+
+    /// A request to a route of the entry point's own server (`…/sync/{route}`), query included.
+    pub fn sync(&self, method: Method, route: impl AsRef<str>) -> SyncRequest {
+        self.at.sync(method, route.as_ref())
+    }
+}
