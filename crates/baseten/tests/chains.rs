@@ -29,7 +29,7 @@ both! {
             (chain.clone().environment("qa").unwrap(), "chain-c1", "/environments/qa/run_remote"),
             (chain.clone().deployment("d1").unwrap(), "chain-c1", "/deployment/d1/run_remote"),
             (chain.clone().development().unwrap(), "chain-c1", "/development/run_remote"),
-            (chain.clone().regional("us").unwrap(), "chain-c1-us", "/run_remote"),
+            (chain.regional("us").unwrap(), "chain-c1-us", "/run_remote"),
         ] {
             let answer = wait(chain.run_remote::<_, Value>(&json!({ "n": 3 }))).unwrap();
             assert_eq!(answer.value, json!({ "echo": { "n": 3 }, "model": "c1" }), "{path}");
