@@ -195,10 +195,7 @@ mod tests {
             ("timeout=soon", None),
             ("max=100", None),
         ] {
-            let headers = HeaderMap::from_iter([(
-                http::header::HeaderName::from_static("keep-alive"),
-                value.parse().unwrap(),
-            )]);
+            let headers = HeaderMap::from_iter([(KEEP_ALIVE, value.parse().unwrap())]);
             assert_eq!(promised(&headers), expect.map(Duration::from_secs), "{value}");
         }
     }
