@@ -9,6 +9,7 @@ use baseten_core::{Cause, Clock, Failure, Origin};
 
 use crate::clock::{Due, Limits};
 use crate::connection::Connection;
+use crate::failure;
 use crate::net::{self, Net};
 use crate::stream::Stream;
 use crate::tls;
@@ -21,19 +22,13 @@ pub(crate) async fn dial<N: Net>(
     limits: &Limits,
 ) -> Result<Connection<N>, Failure> {
     let due = limits.start(Clock::Connect);
-    let failed = |cause| {
-        move |error: io::Error| {
-            let late = error.kind() == io::ErrorKind::TimedOut && due.has_come();
-            let cause = if late { limits.elapsed(due) } else { cause };
-            Failure::before_sending(cause, Some(error.into()))
-        }
-    };
-    let addresses = resolve::<N>(origin, due).await.map_err(failed(Cause::Resolve))?;
-    let socket = connect::<N>(&addresses, due).await.map_err(failed(Cause::Connect))?;
+    let failed = |cause| move |error| failure::of_dial(error, limits, due, cause);
+    let addresses = resolve::<N>(origin, due).await.map_err(failed(|_| Cause::Resolve))?;
+    let socket = connect::<N>(&addresses, due).await.map_err(failed(|_| Cause::Connect))?;
     let wire = Arc::new(Wire::new(socket));
     let mut timer = N::Timer::default();
-    let stream =
-        secure::<N>(connector, origin, &wire, &mut timer, due).await.map_err(failed(Cause::Tls))?;
+    let stream = secure::<N>(connector, origin, &wire, &mut timer, due).await;
+    let stream = stream.map_err(failed(failure::of_handshake))?;
     Connection::open(wire, stream, timer)
         .await
         .map_err(|error| Failure::before_sending(Cause::Connect, Some(error.into())))

@@ -2,9 +2,34 @@
 
 use std::io;
 
-use baseten_core::Cause;
+use baseten_core::{Cause, Failure};
+
+use crate::clock::{Due, Limits};
 
 use crate::connection::HEAD_MAX;
+
+/// A name, connection or handshake that did not come about: for the reason that `cause` reads out of
+/// the error, or because the connect clock ran out.
+pub(crate) fn of_dial(
+    error: io::Error,
+    limits: &Limits,
+    due: Due,
+    cause: fn(&io::Error) -> Cause,
+) -> Failure {
+    let late = error.kind() == io::ErrorKind::TimedOut && due.has_come();
+    let cause = if late { limits.elapsed(due) } else { cause(&error) };
+    Failure::before_sending(cause, Some(error.into()))
+}
+
+/// A connection that breaks during the handshake may do better next time; one whose certificate is
+/// not trusted, or that speaks no TLS, will not.
+pub(crate) fn of_handshake(error: &io::Error) -> Cause {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Cause::Connect,
+        _ => Cause::Tls,
+    }
+}
 
 /// An error while waiting for the head of an answer, of which `received` bytes had come. hyper parses
 /// in vain until its buffer is full.

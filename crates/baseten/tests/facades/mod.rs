@@ -77,15 +77,23 @@ impl Facade {
 
     fn trusting(blocking: bool, emulator: &Emulator, options: CallOptions) -> Self {
         let tls = baseten::Tls::default().with_extra_roots(emulator.ca_pem().unwrap().as_bytes());
-        let (tls, url) = (tls.unwrap(), emulator.base_url("abc"));
+        Self::secure(blocking, &emulator.base_url("abc"), &tls.unwrap(), options)
+    }
+
+    pub(crate) fn secure(
+        blocking: bool,
+        url: &str,
+        tls: &baseten::Tls,
+        options: CallOptions,
+    ) -> Self {
         if blocking {
             let client = baseten_blocking::Client::builder().api_key(DUMMY_KEY).base_url(url);
-            let client = client.options(options).tls(tls).build();
+            let client = client.options(options).tls(tls.clone()).build();
             return Self::Blocking(client.unwrap().model("abc").unwrap());
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = baseten::Client::builder().api_key(DUMMY_KEY).base_url(url);
-        let client = client.options(options).tls(tls).build();
+        let client = client.options(options).tls(tls.clone()).build();
         Self::Async(runtime, client.unwrap().model("abc").unwrap())
     }
 
