@@ -1,0 +1,82 @@
+//! What `from_env` reads, in processes of their own: a test cannot change its own environment safely.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on should stop there; a process tells its parent by printing"
+)]
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use baseten::{Error, Response};
+use baseten_emulator::{DUMMY_KEY, Emulator};
+use serde_json::Value;
+
+/// Tells a process that it is to call, and print what came of it.
+const CALLER: &str = "BASETEN_TEST_CALLER";
+
+/// All that `from_env` may look at.
+const READ: [&str; 4] = ["BASETEN_API_KEY", "BASETEN_BASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+#[test]
+fn the_environment_says_key_place_and_roots() {
+    if std::env::var_os(CALLER).is_some() {
+        return call();
+    }
+    let (plain, secure) =
+        (Emulator::start().unwrap(), Emulator::builder().tls(true).start().unwrap());
+    let roots = std::env::temp_dir().join(format!("baseten-ca-{}.pem", std::process::id()));
+    std::fs::write(&roots, secure.ca_pem().unwrap()).unwrap();
+    let (roots_file, here, there) =
+        (roots.as_os_str(), plain.base_url("abc"), secure.base_url("abc"));
+    let key = ("BASETEN_API_KEY", OsStr::new(DUMMY_KEY));
+    let at = |url: &'static str| ("BASETEN_BASE_URL", OsStr::new(url));
+    //   environment                                                       what both clients print
+    for (environment, expect) in [
+        (vec![], "BASETEN_API_KEY is not set"),
+        (vec![("BASETEN_API_KEY", OsStr::new(" \n"))], "API key is empty"),
+        (vec![key, at("no url")], "base URL at host \"no url\" is not a URL"),
+        (vec![key, at("http://x/?q=1")], "has a query"),
+        (vec![key, ("SSL_CERT_FILE", OsStr::new("/no/such/file"))], "/no/such/file: No such file"),
+        (vec![key, ("BASETEN_BASE_URL", here.as_ref())], "answered 200"),
+        (vec![key, ("BASETEN_BASE_URL", there.as_ref())], "certificate"),
+        (
+            vec![key, ("BASETEN_BASE_URL", there.as_ref()), ("SSL_CERT_FILE", roots_file)],
+            "answered 200",
+        ),
+    ] {
+        let mut caller = Command::new(std::env::current_exe().unwrap());
+        for name in READ {
+            caller.env_remove(name);
+        }
+        caller.args(["--nocapture"]).env(CALLER, "1").envs(environment.iter().copied());
+        let printed = String::from_utf8(caller.output().unwrap().stdout).unwrap();
+        let lines: Vec<&str> = printed.lines().filter(|line| line.contains("says: ")).collect();
+        assert_eq!(lines.len(), 2, "{printed}");
+        assert!(lines.iter().all(|line| line.contains(expect)), "{environment:?}: {lines:#?}");
+    }
+    std::fs::remove_file(&roots).unwrap();
+}
+
+/// Calls through both facades as the environment says.
+fn call() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let once = baseten::CallOptions { retry: baseten::RetryPolicy::never(), ..Default::default() };
+    let nonblocking = || {
+        let model = baseten::Client::from_env()?.model("abc")?.options(once);
+        runtime.block_on(model.predict::<_, Value>("hi"))
+    };
+    let blocking = || {
+        let model = baseten_blocking::Client::from_env()?.model("abc")?.options(once);
+        model.predict::<_, Value>("hi")
+    };
+    say("async", nonblocking());
+    say("blocking", blocking());
+}
+
+fn say(name: &str, came: Result<Response<Value>, Error>) {
+    match came {
+        Ok(answer) => println!("\n{name} says: answered {}", answer.meta.status().as_u16()),
+        Err(error) => println!("\n{name} says: {error:?}"),
+    }
+}
