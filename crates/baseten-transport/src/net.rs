@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -59,6 +59,15 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(60);
 pub(crate) fn configure(socket: socket2::SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEP_ALIVE))
+}
+
+/// Says that nothing more will be written. A peer that has left the connection needs not be told, and
+/// that it left must not hide what it said before: an alert of TLS, for one.
+pub(crate) fn close_write(socket: &socket2::SockRef<'_>) -> io::Result<()> {
+    match socket.shutdown(Shutdown::Write) {
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        closed => closed,
+    }
 }
 
 pub(crate) fn timed_out() -> io::Error {

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake};
@@ -170,7 +170,7 @@ impl Socket for Held {
     }
 
     fn close_write(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        net::close_write(&SockRef::from(&self.stream))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -155,6 +155,6 @@ impl Socket for TcpStream {
     }
 
     fn close_write(&self) -> io::Result<()> {
-        SockRef::from(self).shutdown(Shutdown::Write)
+        net::close_write(&SockRef::from(self))
     }
 }
