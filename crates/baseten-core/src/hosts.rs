@@ -42,14 +42,13 @@ impl Origin {
     /// address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.is_localhost_name()
-            || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_loopback(&self.host)
     }
 
     /// Whether the host is `localhost` or below it: such a name is this machine, without DNS.
     #[must_use]
     pub fn is_localhost_name(&self) -> bool {
-        &*self.host == "localhost" || self.host.ends_with(".localhost")
+        is_localhost_name(&self.host)
     }
 
     /// What stands in a `Host` header: the port only where it is not the scheme's own.
@@ -84,6 +83,15 @@ impl Origin {
         };
         Ok(Self { https, host: host.into(), port })
     }
+}
+
+/// Whether a host, an IPv6 address without its brackets, can only be this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    is_localhost_name(host) || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn is_localhost_name(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 fn default_port(https: bool) -> u16 {

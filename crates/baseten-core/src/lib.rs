@@ -10,6 +10,7 @@
 
 mod access;
 mod api_error;
+mod async_request;
 mod budget;
 mod call;
 mod chain_error;
@@ -20,16 +21,20 @@ mod error;
 mod failure;
 mod hosts;
 mod id;
+mod job;
 mod options;
 mod pace;
+mod pacer;
 mod request;
 mod response;
 mod route;
 pub mod sse;
 mod target;
+mod watch;
 
 pub use access::Access;
 pub use api_error::ApiError;
+pub use async_request::{AsyncRequest, InferenceRetry, InvalidAsyncRequest};
 pub use budget::Budget;
 pub use call::{Accepted, Attempt, Call, Deadline, Outcome, Start, Step, Tried};
 pub use chain_error::StackFrame;
@@ -40,8 +45,14 @@ pub use error::{Error, ErrorKind, Stop};
 pub use failure::{Cause, Clock, Failure, Source};
 pub use hosts::{Hosts, InvalidUrl, Origin};
 pub use id::{AsyncRequestId, ChainId, DeploymentId, EnvironmentName, InvalidId, ModelId};
+pub use job::{
+    Cancellation, JobError, JobErrorCode, JobStatus, QueueStatus, RunStatus, Submitted,
+    WebhookStatus,
+};
 pub use options::{CallOptions, Clocks, Limits, RetryPolicy, Timeouts};
+pub use pacer::{Pacer, Turn};
 pub use request::{Answer, Request, RequestBuilder, Template};
 pub use response::{Framing, Meta, Response, Timings};
 pub use route::{InvalidRoute, Route};
 pub use target::{Stage, Subject, Target};
+pub use watch::{JobOutcome, Watch, WatchStep};
