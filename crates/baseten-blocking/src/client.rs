@@ -1,8 +1,10 @@
 //! The client: a transport, and the key and hosts it may use.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use baseten_core::{Access, CallOptions, Error};
+use baseten_core::{Access, CallOptions, Error, Pacer};
 use baseten_transport::blocking::Transport;
 
 use crate::builder::ClientBuilder;
@@ -10,7 +12,8 @@ use crate::chain::Chain;
 use crate::model::Model;
 use crate::openai_client::OpenAi;
 
-/// Calls models and chains. Cheap to clone; clones share connections and the retry budget.
+/// Calls models and chains. Cheap to clone; clones share connections, the retry budget and the pace at
+/// which queued runs are asked for.
 ///
 /// ```no_run
 /// # fn example() -> Result<(), baseten_blocking::Error> {
@@ -26,6 +29,19 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) transport: Transport,
     pub(crate) options: CallOptions,
+    pub(crate) pacer: Pacer,
+    began: Instant,
+}
+
+impl Shared {
+    /// The time since the client was made, by which its pacer counts.
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(crate) fn pause(&self, pause: Duration) {
+        std::thread::sleep(pause);
+    }
 }
 
 impl Client {
@@ -69,6 +85,8 @@ impl Client {
     }
 
     pub(crate) fn new(access: Access, transport: Transport, options: CallOptions) -> Self {
-        Self(Arc::new(Shared { access, transport, options }))
+        let pacer = Pacer::new(RandomState::new().hash_one(0));
+        let began = Instant::now();
+        Self(Arc::new(Shared { access, transport, options, pacer, began }))
     }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use baseten_core::{
-    Answer, CallOptions, DeploymentId, EnvironmentName, Error, Meta, Operation, Request, Response,
-    Target, Template,
+    Answer, AsyncRequest, AsyncRequestId, CallOptions, DeploymentId, EnvironmentName, Error, Meta,
+    Operation, QueueStatus, Request, Response, Submitted, Target, Template,
 };
 use baseten_transport::blocking::Body;
 use bytes::Bytes;
 use http::Method;
+use serde::Serialize;
 
 use crate::client::Shared;
+use crate::job::Job;
 use crate::sync::SyncRequest;
 
 #[derive(Clone, Debug)]
@@ -66,6 +68,33 @@ impl Deployment {
     pub(crate) fn wake(&self) -> Result<Meta, Error> {
         let request = self.template(&Operation::Wake, Answer::Bytes)?.empty();
         Ok(self.fetch(&request)?.meta)
+    }
+
+    pub(crate) fn submit<I: Serialize>(
+        &self,
+        request: &AsyncRequest<I>,
+    ) -> Result<Response<Job>, Error> {
+        let request = request.to_request(&self.client.access, &self.target)?;
+        let submitted = self.fetch(&request)?.json::<Submitted>()?;
+        Ok(submitted.map(|submitted| Job::new(self.clone(), submitted.request_id)))
+    }
+
+    pub(crate) fn job(&self, id: &str) -> Result<Job, Error> {
+        Ok(Job::new(self.clone(), AsyncRequestId::new(id)?))
+    }
+
+    pub(crate) fn queue_status(&self) -> Result<Response<QueueStatus>, Error> {
+        self.ask(&Operation::QueueStatus)?.json()
+    }
+
+    /// Asks the platform something that it counts, when it is this client's turn.
+    pub(crate) fn ask(&self, operation: &Operation) -> Result<Response<Bytes>, Error> {
+        let request = self.template(operation, Answer::Json)?.empty();
+        let mut turn = self.client.pacer.turn();
+        while let Some(pause) = turn.pause(self.client.now()) {
+            self.client.pause(pause);
+        }
+        self.fetch(&request)
     }
 
     pub(crate) fn sync(&self, method: Method, route: &str) -> SyncRequest {

@@ -23,6 +23,7 @@ mod client;
 mod deployment;
 mod engine;
 mod event_stream;
+mod job;
 mod model;
 mod openai_client;
 mod sync;
@@ -30,16 +31,18 @@ mod sync;
 pub use builder::ClientBuilder;
 pub use chain::Chain;
 pub use client::Client;
-pub use event_stream::{ChatStream, CompletionStream, EventStream, StreamTimings};
+pub use event_stream::{ChatStream, CompletionStream, EventStream};
+pub use job::Job;
 pub use model::Model;
 pub use openai_client::OpenAi;
 
 pub use sync::SyncRequest;
 
 pub use baseten_core::{
-    ApiError, CallOptions, Cause, Clock, Credential, Delivery, Error, ErrorKind, Framing, Hosts,
-    Limits, Meta, Outcome, Response, RetryPolicy, Scheme, StackFrame, Stop, Timeouts, Timings,
-    Tried,
+    ApiError, AsyncRequest, CallOptions, Cancellation, Cause, Clock, Credential, Delivery, Error,
+    ErrorKind, Framing, Hosts, InferenceRetry, JobError, JobErrorCode, JobOutcome, JobStatus,
+    Limits, Meta, Outcome, QueueStatus, Response, RetryPolicy, RunStatus, Scheme, StackFrame, Stop,
+    Timeouts, Timings, Tried, WebhookStatus,
 };
 /// Requests and answers of OpenAI's protocol.
 pub use baseten_openai as openai;

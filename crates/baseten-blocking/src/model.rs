@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use baseten_core::{
-    Answer, CallOptions, Error, Meta, ModelId, Operation, Response, Target, Template,
+    Answer, AsyncRequest, CallOptions, Error, Meta, ModelId, Operation, QueueStatus, Response,
+    Target, Template,
 };
 use baseten_transport::blocking::Body;
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::client::Shared;
 use crate::deployment::Deployment;
+use crate::job::Job;
 use crate::openai_client::OpenAi;
 use crate::sync::SyncRequest;
 
@@ -144,6 +146,34 @@ impl Model {
     /// Whatever the call came to.
     pub fn wake(&self) -> Result<Meta, Error> {
         self.at.wake()
+    }
+
+    /// Queues a run, whose output goes to the webhook of the request. The answer comes at once: a
+    /// [`Job`] to ask by.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] naming the first field that is out of its range, or a body
+    /// over 256 KiB; nothing was sent then. Otherwise whatever the call came to: an organisation with
+    /// too many runs in its queues gets 429, which is tried again as for any call.
+    pub fn submit<I: Serialize>(&self, request: &AsyncRequest<I>) -> Result<Response<Job>, Error> {
+        self.at.submit(request)
+    }
+
+    /// A run that was queued before, by its id.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the id cannot stand in a path.
+    pub fn job(&self, id: impl AsRef<str>) -> Result<Job, Error> {
+        self.at.job(id.as_ref())
+    }
+
+    /// How many runs wait and run in this deployment. Paced with all other questions of the client; see
+    /// [`Job`].
+    ///
+    /// # Errors
+    /// Whatever the call came to.
+    pub fn queue_status(&self) -> Result<Response<QueueStatus>, Error> {
+        self.at.queue_status()
     }
 
     /// A request to a route of the container's own server (`…/sync/{route}`), query included.

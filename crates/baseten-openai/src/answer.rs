@@ -3,6 +3,7 @@
 //! What both facades do with a body that has come, and with one that comes; they only wait for it.
 
 use std::fmt;
+use std::time::Duration;
 
 use baseten_core::{Error, ErrorKind, Meta, Response};
 use bytes::Bytes;
@@ -32,9 +33,10 @@ pub fn read<T>(
 /// # fn more() -> Option<bytes::Bytes> { None }
 /// # fn example(meta: baseten_core::Meta) -> Result<(), baseten_core::Error> {
 /// use baseten_openai::{ChatDecoder, Progress, StreamReader};
+/// let began = std::time::Instant::now();
 /// let mut reader = StreamReader::new(ChatDecoder::new());
 /// loop {
-///     match reader.advance(&meta)? {
+///     match reader.advance(&meta, || began.elapsed())? {
 ///         Progress::Chunk => print!("{}", reader.chunk().text()),
 ///         Progress::More => reader.push(more()),
 ///         Progress::Other => {}
@@ -47,13 +49,43 @@ pub struct StreamReader<C: Collect> {
     decoder: StreamDecoder<C>,
     /// What had come before an error.
     partial: Option<C::Answer>,
+    timings: StreamTimings,
+}
+
+/// When chunks came, counted from the beginning of the call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamTimings {
+    /// How many chunks have come.
+    pub chunks: u64,
+    /// When the first one was read; zero before.
+    pub first: Duration,
+    /// When the last one was read; zero before.
+    pub last: Duration,
+}
+
+impl StreamTimings {
+    fn note(&mut self, now: Duration) {
+        if self.chunks == 0 {
+            self.first = now;
+        }
+        self.last = now;
+        self.chunks += 1;
+    }
+
+    /// How many of `tokens` came in a second after the first chunk; `None` for fewer than two chunks.
+    #[must_use]
+    pub fn tokens_per_second(&self, tokens: u64) -> Option<f64> {
+        let span = self.last.checked_sub(self.first)?.as_secs_f64();
+        (self.chunks > 1 && span > 0.0).then(|| tokens.saturating_sub(1) as f64 / span)
+    }
 }
 
 impl<C: Collect> StreamReader<C> {
     /// A reader around a decoder that has read nothing yet.
     #[must_use]
     pub fn new(decoder: StreamDecoder<C>) -> Self {
-        Self { decoder, partial: None }
+        Self { decoder, partial: None, timings: StreamTimings::default() }
     }
 
     /// Takes the next bytes of the body; `None` is its end.
@@ -64,18 +96,33 @@ impl<C: Collect> StreamReader<C> {
         }
     }
 
-    /// Goes on as far as the bytes reach; see [`StreamDecoder::advance`].
+    /// Goes on as far as the bytes reach; see [`StreamDecoder::advance`]. `now` is asked for each
+    /// chunk: the time since the call began.
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`], [`ErrorKind::Stream`] (the server's own error), [`ErrorKind::Decode`]
     /// or [`ErrorKind::TooLarge`]. What had come is in [`StreamReader::partial`]; there is only
     /// [`Progress::End`] after it.
-    pub fn advance(&mut self, meta: &Meta) -> Result<Progress, Error> {
-        self.decoder.advance().map_err(|error| {
+    pub fn advance(
+        &mut self,
+        meta: &Meta,
+        now: impl FnOnce() -> Duration,
+    ) -> Result<Progress, Error> {
+        let progress = self.decoder.advance().map_err(|error| {
             let (error, partial) = of_stream(meta, error);
             self.partial = Some(partial);
             error
-        })
+        })?;
+        if progress == Progress::Chunk {
+            self.timings.note(now());
+        }
+        Ok(progress)
+    }
+
+    /// When chunks came.
+    #[must_use]
+    pub fn timings(&self) -> StreamTimings {
+        self.timings
     }
 
     /// The chunk that [`Progress::Chunk`] told of.

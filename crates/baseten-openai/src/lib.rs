@@ -67,7 +67,7 @@ mod tool;
 mod usage;
 mod vectors;
 
-pub use answer::{StreamReader, read};
+pub use answer::{StreamReader, StreamTimings, read};
 pub use chat_stream::ChatStream;
 pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta};
 pub use classify::{Aggregation, ClassifyRequest, Entity, Label};

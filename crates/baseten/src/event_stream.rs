@@ -1,10 +1,9 @@
 //! A streamed answer, event by event.
 
 use std::fmt;
-use std::time::Duration;
 
 use baseten_core::{Error, Meta, Response};
-use baseten_openai::{Collect, Progress, StreamDecoder, StreamEnd, StreamReader};
+use baseten_openai::{Collect, Progress, StreamDecoder, StreamEnd, StreamReader, StreamTimings};
 use baseten_transport::nonblocking::Body;
 
 /// The streamed answer of a chat model.
@@ -21,35 +20,13 @@ pub type CompletionStream = EventStream<baseten_openai::CompletionStream>;
 pub struct EventStream<C: Collect> {
     body: Body,
     reader: StreamReader<C>,
-    timings: StreamTimings,
     over: bool,
-}
-
-/// When chunks came, counted from the beginning of the call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StreamTimings {
-    /// How many chunks have come.
-    pub chunks: u64,
-    /// When the first one was read; zero before.
-    pub first: Duration,
-    /// When the last one was read; zero before.
-    pub last: Duration,
-}
-
-impl StreamTimings {
-    /// How many of `tokens` came in a second after the first chunk; `None` for fewer than two chunks.
-    #[must_use]
-    pub fn tokens_per_second(&self, tokens: u64) -> Option<f64> {
-        let span = self.last.checked_sub(self.first)?.as_secs_f64();
-        (self.chunks > 1 && span > 0.0).then(|| tokens.saturating_sub(1) as f64 / span)
-    }
 }
 
 impl<C: Collect> EventStream<C> {
     pub(crate) fn new(body: Body, decoder: StreamDecoder<C>) -> Self {
         let reader = StreamReader::new(decoder);
-        Self { body, reader, timings: StreamTimings::default(), over: false }
+        Self { body, reader, over: false }
     }
 
     /// The next chunk, `None` at the end.
@@ -98,17 +75,14 @@ impl<C: Collect> EventStream<C> {
     /// When chunks came.
     #[must_use]
     pub fn timings(&self) -> StreamTimings {
-        self.timings
+        self.reader.timings()
     }
 
     /// Whether there is a next chunk.
     async fn find(&mut self) -> Result<bool, Error> {
         while !self.over {
-            match self.reader.advance(self.body.meta())? {
-                Progress::Chunk => {
-                    self.note();
-                    return Ok(true);
-                }
+            match self.reader.advance(self.body.meta(), || self.body.elapsed())? {
+                Progress::Chunk => return Ok(true),
                 Progress::More => self.reader.push(self.body.chunk().await?),
                 // Events of hosted tools are no part of the answer.
                 Progress::Other => {}
@@ -117,22 +91,13 @@ impl<C: Collect> EventStream<C> {
         }
         Ok(false)
     }
-
-    fn note(&mut self) {
-        let now = self.body.elapsed();
-        if self.timings.chunks == 0 {
-            self.timings.first = now;
-        }
-        self.timings.last = now;
-        self.timings.chunks += 1;
-    }
 }
 
 impl<C: Collect> fmt::Debug for EventStream<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventStream")
             .field("meta", self.meta())
-            .field("timings", &self.timings)
+            .field("timings", &self.timings())
             .finish_non_exhaustive()
     }
 }
