@@ -1,4 +1,4 @@
-//! From an origin to a connection that can take a request: name, TCP, TLS.
+//! From an origin to a connection that can take a request: name, TCP, proxy, TLS.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,38 +11,67 @@ use crate::clock::{Due, Limits};
 use crate::connection::Connection;
 use crate::failure;
 use crate::net::{self, Net};
+use crate::options::Options;
+use crate::proxy::{self, Proxies};
 use crate::stream::Stream;
 use crate::tls;
 use crate::wire::Wire;
 
+/// What connections are made with.
+pub(crate) struct Connector {
+    sessions: tls::Sessions,
+    proxies: Proxies,
+}
+
+impl Connector {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self { sessions: tls::Sessions::of(options), proxies: Proxies::of(options) }
+    }
+}
+
 /// Opens a connection to `origin` within the connect clock.
 pub(crate) async fn dial<N: Net>(
-    connector: &tls::Connector,
+    connector: &Connector,
     origin: &Origin,
     limits: &Limits,
 ) -> Result<Connection<N>, Failure> {
     let due = limits.start(Clock::Connect);
     let failed = |cause| move |error| failure::of_dial(error, limits, due, cause);
-    let addresses = resolve::<N>(origin, due).await.map_err(failed(|_| Cause::Resolve))?;
-    let socket = connect::<N>(&addresses, due).await.map_err(failed(|_| Cause::Connect))?;
-    let wire = Arc::new(Wire::new(socket));
     let mut timer = N::Timer::default();
-    let stream = secure::<N>(connector, origin, &wire, &mut timer, due).await;
+    let tunnel = proxy::tunnel::<N>(&connector.proxies, origin, &mut timer, due).await;
+    let wire = match tunnel {
+        Some(tunnel) => tunnel.map_err(failed(|_| Cause::Connect))?,
+        None => {
+            let addresses = locate::<N>(origin, due).await.map_err(failed(|_| Cause::Resolve))?;
+            let socket = connect::<N>(&addresses, due).await.map_err(failed(|_| Cause::Connect))?;
+            Arc::new(Wire::new(socket))
+        }
+    };
+    let stream = secure::<N>(&connector.sessions, origin, &wire, &mut timer, due).await;
     let stream = stream.map_err(failed(failure::of_handshake))?;
     Connection::open(wire, stream, timer)
         .await
         .map_err(|error| Failure::before_sending(Cause::Connect, Some(error.into())))
 }
 
-/// The addresses of a host. `localhost` and all below it are this machine, without asking anybody:
+/// The addresses of an origin. `localhost` and all below it are this machine, without asking anybody:
 /// not every resolver knows them (RFC 6761).
-async fn resolve<N: Net>(origin: &Origin, due: Due) -> io::Result<Vec<SocketAddr>> {
-    let (host, port) = (origin.host(), origin.port());
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![(address, port).into()]);
-    }
+async fn locate<N: Net>(origin: &Origin, due: Due) -> io::Result<Vec<SocketAddr>> {
+    let port = origin.port();
     if origin.is_localhost_name() {
         return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
+    resolve::<N>(origin.host(), port, due).await
+}
+
+/// The addresses of a host, which may be one already.
+pub(crate) async fn resolve<N: Net>(
+    host: &str,
+    port: u16,
+    due: Due,
+) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
     }
     let addresses = N::lookup(host, port, due.at).await?;
     if addresses.is_empty() {
@@ -53,7 +82,7 @@ async fn resolve<N: Net>(origin: &Origin, due: Due) -> io::Result<Vec<SocketAddr
 
 /// The first address that takes the connection. Each one gets its share of the time that is left, so
 /// that a dead one does not use up all of it.
-async fn connect<N: Net>(addresses: &[SocketAddr], due: Due) -> io::Result<N::Socket> {
+pub(crate) async fn connect<N: Net>(addresses: &[SocketAddr], due: Due) -> io::Result<N::Socket> {
     let mut last = net::timed_out();
     for (index, address) in addresses.iter().enumerate() {
         let now = Instant::now();
@@ -68,7 +97,7 @@ async fn connect<N: Net>(addresses: &[SocketAddr], due: Due) -> io::Result<N::So
 }
 
 async fn secure<N: Net>(
-    connector: &tls::Connector,
+    sessions: &tls::Sessions,
     origin: &Origin,
     wire: &Arc<Wire<N::Socket>>,
     timer: &mut N::Timer,
@@ -77,7 +106,7 @@ async fn secure<N: Net>(
     if !origin.is_https() {
         return Ok(Stream::plain(wire.clone()));
     }
-    let mut stream = Stream::tls(wire.clone(), connector.session(origin)?);
+    let mut stream = Stream::tls(wire.clone(), sessions.session(origin)?);
     match N::drive(wire, timer, || due.at, |cx| stream.poll_handshake(cx)).await {
         Ok(done) => done.map(|()| stream),
         Err(net::Elapsed) => Err(net::timed_out()),

@@ -5,7 +5,7 @@
 //! `tokio`) runs it inside the caller's future: no spawned task, so that dropping the future closes
 //! the socket at once.
 //!
-//! It knows DNS, TCP, TLS, HTTP/1.1 and pooling. It must not know Baseten's URLs, JSON, OpenAI or
+//! It knows DNS, TCP, TLS, proxies, HTTP/1.1 and pooling. It must not know Baseten's URLs, JSON, OpenAI or
 //! environment variables, and it decides nothing: whether to try again is the call's business.
 
 mod body;
@@ -16,6 +16,11 @@ mod failure;
 mod net;
 mod options;
 mod pool;
+#[cfg(feature = "proxy")]
+mod proxy;
+#[cfg(not(feature = "proxy"))]
+#[path = "no_proxy.rs"]
+mod proxy;
 mod send;
 mod stream;
 #[cfg(feature = "tls")]
@@ -30,5 +35,7 @@ pub mod blocking;
 pub mod nonblocking;
 
 pub use options::{Options, Pool};
+#[cfg(feature = "proxy")]
+pub use proxy::{InvalidProxy, Proxies};
 #[cfg(feature = "tls")]
 pub use tls::{InvalidTls, Tls};

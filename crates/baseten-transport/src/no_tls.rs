@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use baseten_core::Origin;
 use hyper::rt::ReadBufCursor;
 
+pub(crate) use crate::dial::Connector;
 use crate::options::Options;
 use crate::stream::Raw;
 
@@ -19,10 +20,10 @@ pub(crate) enum Session {}
 
 /// Makes no sessions.
 #[derive(Clone, Debug)]
-pub(crate) struct Connector;
+pub(crate) struct Sessions;
 
-impl Connector {
-    pub(crate) fn new(_: &Options) -> Self {
+impl Sessions {
+    pub(crate) fn of(_: &Options) -> Self {
         Self
     }
 

@@ -19,6 +19,9 @@ pub struct Options {
     /// Whom to trust, and how to encrypt.
     #[cfg(feature = "tls")]
     pub tls: crate::Tls,
+    /// Which connections go through which proxy; none unless said.
+    #[cfg(feature = "proxy")]
+    pub proxies: crate::Proxies,
 }
 
 /// How connections are kept for the next call. Nothing watches them meanwhile: they are looked at

@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
+pub(crate) use crate::dial::Connector;
 use crate::options::Options;
 use crate::stream::Raw;
 use crate::wire::Socket;
@@ -135,10 +136,10 @@ impl From<InvalidTls> for baseten_core::Error {
 
 /// Makes the session of a new connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Connector(Tls);
+pub(crate) struct Sessions(Tls);
 
-impl Connector {
-    pub(crate) fn new(options: &Options) -> Self {
+impl Sessions {
+    pub(crate) fn of(options: &Options) -> Self {
         Self(options.tls.clone())
     }
 

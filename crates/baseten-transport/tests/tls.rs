@@ -1,6 +1,6 @@
 //! TLS over both transports, against a server of rustls with whatever certificate a case needs.
 //! (Names, tickets and faults at each byte are in the tests of the facades.)
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod waits;
 
@@ -9,87 +9,11 @@ use std::sync::Arc;
 
 use baseten_core::{Cause, Delivery, ErrorKind};
 use baseten_transport::{Options, Tls};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
-    SupportedProtocolVersion,
-};
-use waits::{OK, Server, answer, each, read_request, told};
-
-/// A certificate authority, and what it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate with its chain, and its key.
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        roots
-    }
-
-    /// A certificate for `name` that is good until `year`.
-    fn sign(&self, name: &str, year: i32) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.not_after = rcgen::date_time_ymd(year, 1, 1);
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        (vec![certificate.der().clone()], key)
-    }
-
-    /// A good one for where the server is.
-    fn local(&self) -> Identity {
-        self.sign("127.0.0.1", 4000)
-    }
-
-    fn trusted(&self) -> Options {
-        let tls = Tls::default().with_extra_roots(self.0.pem().as_bytes()).unwrap();
-        Options { tls, ..Options::default() }
-    }
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
-
-/// A server that shows this certificate, and answers every request of a connection with `bytes`.
-fn serve(config: ServerConfig, bytes: &'static [u8]) -> (Server, String) {
-    let config = Arc::new(config);
-    let server = Server::start(move |stream| {
-        let session = ServerConnection::new(config.clone()).unwrap();
-        let mut stream = StreamOwned::new(session, stream);
-        answer(&mut stream, bytes);
-        // Closed with bytes unread, the socket would send a reset that overtakes a last alert.
-        let _ = std::io::copy(&mut stream.sock, &mut std::io::sink());
-    });
-    let url = format!("https://{}", server.address);
-    (server, url)
-}
-
-fn config((chain, key): Identity) -> ServerConfig {
-    versions((chain, key), rustls::ALL_VERSIONS)
-}
-
-fn versions(
-    (chain, key): Identity,
-    versions: &[&'static SupportedProtocolVersion],
-) -> ServerConfig {
-    let builder = ServerConfig::builder_with_provider(provider());
-    let builder = builder.with_protocol_versions(versions).unwrap();
-    builder.with_no_client_auth().with_single_cert(chain, key).unwrap()
-}
+use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
+use waits::secure::{Authority, config, provider, serve, versions};
+use waits::{OK, Server, each, read_request, told};
 
 #[test]
 fn a_certificate_that_will_not_do_is_told_with_its_reason() {

@@ -6,6 +6,8 @@
     reason = "each test file uses its own part, and stops where it cannot go on"
 )]
 
+pub(crate) mod secure;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
