@@ -1,0 +1,269 @@
+//! Queued runs against the emulator: submitted, asked for, waited for, taken back.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+#[macro_use]
+#[path = "facades/both.rs"]
+mod both;
+
+use std::time::{Duration, Instant};
+
+use baseten::{
+    AsyncRequest, Cancellation, Delivery, ErrorKind, InferenceRetry, JobErrorCode, JobOutcome,
+    RunStatus, WebhookStatus,
+};
+use baseten_emulator::{Answer, Emulator, JobStatus};
+use serde_json::{Value, json};
+
+/// A ceiling for what should take milliseconds, on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
+fn new() -> AsyncRequest<Value> {
+    AsyncRequest::new(json!({ "n": 1 }))
+}
+
+both! {
+    fn every_field_is_submitted() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap().environment("qa").unwrap();
+        let request = new()
+            .webhook("https://hook.example/x")
+            .priority(2)
+            .max_time_in_queue(Duration::from_secs(3600))
+            .retry(InferenceRetry { max_attempts: Some(1), ..InferenceRetry::default() });
+        let job = wait(model.submit(&request)).unwrap();
+        assert_eq!(job.meta.status().as_u16(), 201);
+        assert!(job.meta.request_id().is_some());
+        let queued = &emulator.jobs().all()[0];
+        assert_eq!(job.value.id(), queued.request_id);
+        let expect = json!({
+            "model_input": { "n": 1 }, "webhook_endpoint": "https://hook.example/x", "priority": 2,
+            "max_time_in_queue_seconds": 3600, "inference_retry_config": { "max_attempts": 1 },
+        });
+        assert_eq!(queued.submission, expect);
+        assert_eq!(emulator.seen().last().unwrap().path, "/environments/qa/async_predict");
+    }
+
+    fn a_chain_takes_both_shapes() {
+        let emulator = Emulator::start().unwrap();
+        let chain = client!(emulator).chain("c1").unwrap().development().unwrap();
+        for (request, sent) in [
+            (new(), json!({ "model_input": { "n": 1 } })),
+            (AsyncRequest::bare(json!({ "n": 1 })), json!({ "n": 1 })),
+        ] {
+            let job = wait(chain.submit(&request)).unwrap().value;
+            let queued = emulator.jobs().all().pop().unwrap();
+            assert_eq!((job.id(), queued.submission), (queued.request_id.as_str(), sent));
+            assert_eq!(emulator.seen().last().unwrap().path, "/development/async_run_remote");
+            let status = wait(job.status()).unwrap().value;
+            assert_eq!(status.chain_id.as_deref(), Some("c1"));
+            assert_eq!(emulator.seen().last().unwrap().path, format!("/async_request/{}", job.id()));
+        }
+    }
+
+    fn any_success_with_an_id_is_taken() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        let submitting = emulator.model("abc").at("async_predict");
+        for status in [200, 201, 202] {
+            submitting.then(Answer::json(json!({ "request_id": "r-1", "x": 1 })).with_status(status));
+            assert_eq!(wait(model.submit(&new())).unwrap().value.id(), "r-1", "{status}");
+        }
+        //   answer                                      what the user reads
+        for (answer, expect) in [
+            (Answer::json(json!({ "id": "r-1" })), "missing field `request_id`"),
+            (Answer::json(json!({ "request_id": "a/b" })), "async request id has"),
+            (Answer::status(202), "the answer is empty, not JSON"),
+        ] {
+            submitting.then(answer);
+            let error = wait(model.submit(&new())).unwrap_err();
+            assert_eq!((error.kind(), error.delivery()), (ErrorKind::Decode, Delivery::Answered));
+            assert!(format!("{error:?}").contains(expect), "{error:?}");
+        }
+    }
+
+    fn what_cannot_be_queued_is_not_sent() {
+        let emulator = Emulator::start().unwrap();
+        let (client, large) = (client!(emulator), "x".repeat(262_144));
+        let (model, chain) = (client.model("abc").unwrap(), client.chain("c1").unwrap());
+        for (error, expect) in [
+            (wait(model.submit(&new().priority(3))).unwrap_err(), "priority is 3, allowed are 0, 1 and 2"),
+            (wait(chain.submit(&new().webhook("http://example.com"))).unwrap_err(), "webhook_endpoint is http://example.com…"),
+            (wait(model.submit(&AsyncRequest::new(large))).unwrap_err(), "the body is 262162 bytes long, at most 262144"),
+            (wait(model.submit(&AsyncRequest::bare(1))).unwrap_err(), "the body is bare, which only a chain takes"),
+            (model.job("../secret").unwrap_err(), "async request id has '.' at byte 0"),
+            (chain.job("").unwrap_err(), "async request id is empty"),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Request);
+            assert!(error.to_string().contains(expect), "{error}");
+        }
+        assert_eq!(emulator.seen().opened(), 0);
+    }
+
+    fn a_run_is_queued_again_only_where_it_was_refused() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        let soon = |status| Answer::platform_error(status).header("retry-after-ms", "1");
+        emulator.model("abc").at("async_predict").then(soon(429));
+        assert_eq!(wait(model.submit(&new())).unwrap().meta.attempts(), 2);
+        emulator.model("abc").at("async_predict").then(soon(502));
+        let error = wait(model.submit(&new())).unwrap_err();
+        assert_eq!(error.delivery(), Delivery::MaybeRan);
+        assert_eq!(emulator.seen().arrivals().len(), 2 + 1);
+    }
+
+    fn a_status_tells_all_there_is() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap().deployment("d1").unwrap();
+        emulator.jobs().script([JobStatus::InProgress, JobStatus::Failed]);
+        let request = new().webhook("https://hook.example/x");
+        let job = wait(model.submit(&request)).unwrap().value;
+        let status = wait(job.status()).unwrap().value;
+        assert_eq!(status.status, RunStatus::InProgress);
+        assert_eq!(status.webhook_status, Some(WebhookStatus::Pending));
+        assert!(!status.is_settled());
+        let status = wait(job.status()).unwrap().value;
+        assert_eq!(status.status, RunStatus::Failed);
+        assert_eq!(status.errors[0].code, JobErrorCode::ModelPredictError);
+        assert_eq!(status.errors[0].to_string(), "MODEL_PREDICT_ERROR: Internal Server Error (in model/chainlet).");
+        assert_eq!((status.request_id.as_str(), status.deployment_id.as_deref()), (job.id(), Some("d1")));
+        assert!(status.created_at.is_some() && status.created_at <= status.status_at);
+        assert!(status.is_settled());
+        // The same by its id alone, whatever deployment it is for.
+        let again = client!(emulator).model("abc").unwrap().job(job.id()).unwrap();
+        assert_eq!(wait(again.status()).unwrap().value.status, RunStatus::Failed);
+    }
+
+    fn too_late_to_cancel_is_a_value() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        emulator.jobs().script([]);
+        let job = wait(model.submit(&new())).unwrap().value;
+        assert_eq!(wait(job.cancel()).unwrap().value, Cancellation::Canceled);
+        assert_eq!(wait(job.status()).unwrap().value.status, RunStatus::Canceled);
+        assert_eq!(emulator.seen().arrivals()[1].method, "DELETE");
+        let job = wait(model.submit(&new())).unwrap().value;
+        emulator.jobs().set(job.id(), JobStatus::InProgress);
+        let Cancellation::TooLate { message } = wait(job.cancel()).unwrap().value else {
+            panic!("it was canceled");
+        };
+        assert_eq!(message, "Only queued requests can be canceled");
+        let stranger = model.job("unknown").unwrap();
+        assert_eq!(wait(stranger.cancel()).unwrap_err().status().unwrap().as_u16(), 404);
+    }
+
+    fn a_queue_has_a_length() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        emulator.jobs().script([]);
+        let first = wait(model.submit(&new())).unwrap().value;
+        wait(model.submit(&new())).unwrap();
+        emulator.jobs().set(first.id(), JobStatus::InProgress);
+        let queue = wait(model.queue_status()).unwrap().value;
+        assert_eq!((queue.queued, queue.in_progress), (1, 1));
+        assert_eq!(queue.model_id.as_deref(), Some("abc"));
+        let path = "/environments/production/async_queue_status";
+        assert_eq!(emulator.seen().last().unwrap().path, path);
+    }
+
+    fn a_wait_ends_with_the_run() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        emulator.jobs().script([JobStatus::InProgress, JobStatus::Succeeded]);
+        let job = wait(model.submit(&new())).unwrap().value;
+        let JobOutcome::Settled(status) = wait(job.wait(SOON)).unwrap() else { panic!("not settled") };
+        assert_eq!(status.status, RunStatus::Succeeded);
+        assert_eq!(status.webhook_status, Some(WebhookStatus::NoWebhookProvided));
+        assert_eq!(emulator.seen().arrivals().len(), 1 + 2);
+    }
+
+    fn a_wait_survives_what_passes() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        emulator.jobs().script([JobStatus::Expired]);
+        let job = wait(model.submit(&new())).unwrap().value;
+        emulator.model("abc").at("async_request").then(Answer::platform_error(502));
+        let JobOutcome::Settled(status) = wait(job.wait(SOON)).unwrap() else { panic!("not settled") };
+        assert_eq!(status.status, RunStatus::Expired);
+        assert_eq!(emulator.seen().arrivals().len(), 1 + 2);
+    }
+
+    fn a_wait_that_cannot_end_well_ends() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        let job = model.job("unknown").unwrap();
+        assert_eq!(wait(job.wait(SOON)).unwrap(), JobOutcome::Gone(None));
+        assert_eq!(wait(job.wait(Duration::ZERO)).unwrap(), JobOutcome::Pending(None));
+        assert_eq!(emulator.seen().arrivals().len(), 1, "404 is final, and no time is no question");
+        emulator.model("abc").at("async_request").then(Answer::platform_error(401));
+        assert_eq!(wait(job.wait(SOON)).unwrap_err().status().unwrap().as_u16(), 401);
+
+        emulator.jobs().script([]);
+        let job = wait(model.submit(&new())).unwrap().value;
+        let JobOutcome::Pending(last) = wait(job.wait(Duration::from_millis(300))).unwrap() else {
+            panic!("it goes on");
+        };
+        assert_eq!(last.unwrap().status, RunStatus::Queued);
+    }
+
+    fn questions_are_paced() {
+        let emulator = Emulator::start().unwrap();
+        let client = client!(emulator);
+        let model = client.model("abc").unwrap();
+        let job = wait(model.submit(&new())).unwrap().value;
+        let began = Instant::now();
+        for _ in 0..4 {
+            wait(job.status()).unwrap();
+            // Clones and other models of the client keep the same pace.
+            wait(client.clone().chain("c1").unwrap().queue_status()).unwrap();
+        }
+        assert!(began.elapsed() >= 7 * Duration::from_millis(56), "{:?}", began.elapsed());
+        assert_eq!(emulator.seen().arrivals().len(), 1 + 8);
+    }
+}
+
+/// The most arrivals within any one second, submissions left out.
+fn most_questions_in_a_second(emulator: &Emulator) -> usize {
+    let seen = emulator.seen();
+    let times: Vec<Duration> =
+        seen.arrivals().iter().filter(|a| a.method == "GET").map(|a| a.at).collect();
+    let within = |from: &Duration| {
+        times.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(*at)).count()
+    };
+    times.iter().map(within).max().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn many_tasks_wait_below_the_limit() {
+    use baseten as facade;
+    let emulator = Emulator::start().unwrap();
+    emulator.jobs().script([JobStatus::Succeeded]);
+    let model = client!(emulator).model("abc").unwrap();
+    let mut waits = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let job = model.submit(&new()).await.unwrap().value;
+        waits.spawn(async move { job.wait(SOON).await.unwrap() });
+    }
+    while let Some(outcome) = waits.join_next().await {
+        assert!(matches!(outcome.unwrap(), JobOutcome::Settled(_)));
+    }
+    let most = most_questions_in_a_second(&emulator);
+    assert!((2..20).contains(&most), "{most}");
+}
+
+#[test]
+fn many_threads_wait_below_the_limit() {
+    use baseten_blocking as facade;
+    let emulator = Emulator::start().unwrap();
+    emulator.jobs().script([JobStatus::Succeeded]);
+    let model = client!(emulator).model("abc").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            let job = model.submit(&new()).unwrap().value;
+            scope.spawn(move || {
+                assert!(matches!(job.wait(SOON).unwrap(), JobOutcome::Settled(_)));
+            });
+        }
+    });
+    let most = most_questions_in_a_second(&emulator);
+    assert!((2..20).contains(&most), "{most}");
+}
