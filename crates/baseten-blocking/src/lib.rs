@@ -47,6 +47,8 @@ pub use baseten_core::{
 /// Requests and answers of OpenAI's protocol.
 pub use baseten_openai as openai;
 pub use baseten_transport::Pool;
+#[cfg(feature = "proxy")]
+pub use baseten_transport::Proxies;
 #[cfg(feature = "tls")]
 pub use baseten_transport::Tls;
 pub use baseten_transport::blocking::Body as ByteStream;

@@ -4,6 +4,8 @@ use std::env;
 
 use baseten_core::{Access, CallOptions, Credential, Error, Hosts};
 use baseten_transport::nonblocking::Transport;
+#[cfg(feature = "proxy")]
+use baseten_transport::{InvalidProxy, Proxies};
 use baseten_transport::{Options, Pool};
 
 use crate::client::Client;
@@ -39,18 +41,14 @@ impl ClientBuilder {
     }
 
     /// What the environment says: `BASETEN_API_KEY` (required), `BASETEN_BASE_URL` in place of
-    /// Baseten's hosts, and `SSL_CERT_FILE` and `SSL_CERT_DIR` with more roots to trust.
+    /// Baseten's hosts, `SSL_CERT_FILE` and `SSL_CERT_DIR` with more roots to trust, and the proxies
+    /// of curl: `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, or the same in capitals.
+    /// `HTTP_PROXY` in capitals is not read in a CGI program (where `REQUEST_METHOD` is set): there a
+    /// client can set it by sending a header.
     ///
     /// # Errors
     /// [`baseten_core::ErrorKind::Request`] naming the variable that is missing or wrong.
     pub fn from_env() -> Result<Self, Error> {
-        let read = |name: &'static str| match env::var(name) {
-            Ok(value) => Ok(Some(value)),
-            Err(env::VarError::NotPresent) => Ok(None),
-            Err(env::VarError::NotUnicode(_)) => {
-                Err(Error::request(format!("{name} is not UTF-8")))
-            }
-        };
         let mut builder = Self::new();
         match read("BASETEN_API_KEY")? {
             Some(key) => builder = builder.api_key(key),
@@ -64,6 +62,10 @@ impl ClientBuilder {
             let (file, dir) = (env::var_os("SSL_CERT_FILE"), env::var_os("SSL_CERT_DIR"));
             let tls = builder.transport.tls.with_root_files(file.as_deref(), dir.as_deref())?;
             builder = builder.tls(tls);
+        }
+        #[cfg(feature = "proxy")]
+        {
+            builder = builder.proxies(proxies()?);
         }
         Ok(builder)
     }
@@ -115,6 +117,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Which connections go through which proxy. Without this they all go direct: only
+    /// [`ClientBuilder::from_env`] reads the environment.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.transport.proxies = proxies;
+        self
+    }
+
     /// The client. It opens nothing yet.
     ///
     /// # Errors
@@ -143,4 +154,48 @@ impl ClientBuilder {
         }
         self
     }
+}
+
+fn read(name: &str) -> Result<Option<String>, Error> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(Error::request(format!("{name} is not UTF-8"))),
+    }
+}
+
+/// The first of these variables that is set and not empty, with its name.
+#[cfg(feature = "proxy")]
+fn first<'a>(names: &[&'a str]) -> Result<Option<(&'a str, String)>, Error> {
+    for name in names {
+        if let Some(value) = read(name)?.filter(|value| !value.is_empty()) {
+            return Ok(Some((name, value)));
+        }
+    }
+    Ok(None)
+}
+
+/// The proxies of the environment. As in curl, lower case goes before capitals, and an empty variable
+/// is as good as none.
+#[cfg(feature = "proxy")]
+fn proxies() -> Result<Proxies, Error> {
+    type Rule = fn(Proxies, &str) -> Result<Proxies, InvalidProxy>;
+    let is_cgi = env::var_os("REQUEST_METHOD").is_some();
+    let http: &[_] = if is_cgi { &["http_proxy"] } else { &["http_proxy", "HTTP_PROXY"] };
+    let rules: [(&[_], Rule); 3] = [
+        (http, Proxies::with_http),
+        (&["https_proxy", "HTTPS_PROXY"], Proxies::with_https),
+        (&["all_proxy", "ALL_PROXY"], Proxies::with_all),
+    ];
+    let mut proxies = Proxies::none();
+    for (names, rule) in rules {
+        if let Some((name, url)) = first(names)? {
+            let named = |error| Error::request(format!("{name}: {error}"));
+            proxies = rule(proxies, &url).map_err(named)?;
+        }
+    }
+    Ok(match first(&["no_proxy", "NO_PROXY"])? {
+        Some((_, hosts)) => proxies.with_exceptions(&hosts),
+        None => proxies,
+    })
 }
