@@ -1,63 +1,82 @@
-//! What both facades take from the environment. A process cannot change its own without unsafe code:
-//! each case runs this program again, with the variables of the case.
+//! What `from_env` reads, in processes of their own: a test cannot change its own environment safely.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on should stop there; a process tells its parent by printing"
+)]
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
-
+use std::ffi::OsStr;
 use std::process::Command;
 
-/// Runs the test `printed` of this program with these variables alone, and gives what it printed.
-fn told(variables: &[(&str, &str)]) -> String {
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "printed", "--nocapture", "--test-threads=1"]).env_clear();
-    child.env("PRINT", "1").env("BASETEN_API_KEY", "k3y.s3cret");
-    let output = child.envs(variables.iter().copied()).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
+use baseten::{Error, Response};
+use baseten_emulator::{DUMMY_KEY, Emulator};
+use serde_json::Value;
 
-/// Not a test by itself: what [`told`] runs.
-#[test]
-fn printed() {
-    if std::env::var_os("PRINT").is_none() {
-        return;
-    }
-    macro_rules! print {
-        ($facade:ident) => {
-            match $facade::ClientBuilder::from_env() {
-                Ok(builder) => println!("{builder:?}"),
-                Err(error) => println!("{error} {error:?}"),
-            }
-        };
-    }
-    print!(baseten);
-    print!(baseten_blocking);
-}
+/// Tells a process that it is to call, and print what came of it.
+const CALLER: &str = "BASETEN_TEST_CALLER";
+
+/// All that `from_env` may look at.
+const READ: [&str; 4] = ["BASETEN_API_KEY", "BASETEN_BASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 #[test]
-fn proxies_follow_the_rules_of_curl() {
-    let none = r#"Proxies { http: None, https: None, all: None, exceptions: false }"#;
-    //   variables                                        what the builder has, or the error says
-    for (variables, expect) in [
-        (&[][..], none),
-        (&[("HTTPS_PROXY", "http://u:s3cret@p:1")], r#"https: Some("http://p:1"), all: None"#),
-        (&[("https_proxy", "http://p:1"), ("HTTPS_PROXY", "http://q:1")], r#"Some("http://p:1")"#),
-        (&[("https_proxy", ""), ("HTTPS_PROXY", "http://q:1")], r#"https: Some("http://q:1")"#),
-        (&[("http_proxy", "p:1")], r#"{ http: Some("http://p:1"), https: None"#),
-        (&[("HTTP_PROXY", "p:1")], r#"{ http: Some("http://p:1"), https: None"#),
-        // In a CGI program that variable is a header of whoever asks.
-        (&[("HTTP_PROXY", "p:1"), ("REQUEST_METHOD", "GET")], none),
-        (&[("http_proxy", "p:1"), ("REQUEST_METHOD", "GET")], r#"{ http: Some("http://p:1")"#),
-        (&[("ALL_PROXY", "socks5://u:s3cret@p")], r#"all: Some("socks5://p:1080")"#),
-        (&[("all_proxy", "socks5h://p")], r#"all: Some("socks5://p:1080")"#),
-        (&[("no_proxy", "10.0.0.0/8")], "exceptions: true"),
-        (&[("NO_PROXY", "10.0.0.0/8")], "exceptions: true"),
-        (&[("https_proxy", "https://u:s3cret@p")], "https_proxy: proxy: TLS to the proxy"),
-        (&[("ALL_PROXY", "socks4://u:s3cret@p")], "ALL_PROXY: proxy: SOCKS4"),
-        (&[("HTTP_PROXY", "s3cret//")], "HTTP_PROXY: proxy: it is not the URL of a proxy"),
+fn the_environment_says_key_place_and_roots() {
+    if std::env::var_os(CALLER).is_some() {
+        return call();
+    }
+    let (plain, secure) =
+        (Emulator::start().unwrap(), Emulator::builder().tls(true).start().unwrap());
+    let roots = std::env::temp_dir().join(format!("baseten-ca-{}.pem", std::process::id()));
+    std::fs::write(&roots, secure.ca_pem().unwrap()).unwrap();
+    let (roots_file, here, there) =
+        (roots.as_os_str(), plain.base_url("abc"), secure.base_url("abc"));
+    let key = ("BASETEN_API_KEY", OsStr::new(DUMMY_KEY));
+    let at = |url: &'static str| ("BASETEN_BASE_URL", OsStr::new(url));
+    //   environment                                                       what both clients print
+    for (environment, expect) in [
+        (vec![], "BASETEN_API_KEY is not set"),
+        (vec![("BASETEN_API_KEY", OsStr::new(" \n"))], "API key is empty"),
+        (vec![key, at("no url")], "base URL at host \"no url\" is not a URL"),
+        (vec![key, at("http://x/?q=1")], "has a query"),
+        (vec![key, ("SSL_CERT_FILE", OsStr::new("/no/such/file"))], "/no/such/file: No such file"),
+        (vec![key, ("BASETEN_BASE_URL", here.as_ref())], "answered 200"),
+        (vec![key, ("BASETEN_BASE_URL", there.as_ref())], "certificate"),
+        (
+            vec![key, ("BASETEN_BASE_URL", there.as_ref()), ("SSL_CERT_FILE", roots_file)],
+            "answered 200",
+        ),
     ] {
-        let told = told(variables);
-        let lines = told.lines().filter(|line| line.contains(expect)).count();
-        assert_eq!(lines, 2, "one of each facade: {variables:?}: {told}");
-        assert!(!told.contains("s3cret"), "{told}");
+        let mut caller = Command::new(std::env::current_exe().unwrap());
+        for name in READ {
+            caller.env_remove(name);
+        }
+        caller.args(["--nocapture"]).env(CALLER, "1").envs(environment.iter().copied());
+        let printed = String::from_utf8(caller.output().unwrap().stdout).unwrap();
+        let lines: Vec<&str> = printed.lines().filter(|line| line.contains("says: ")).collect();
+        assert_eq!(lines.len(), 2, "{printed}");
+        assert!(lines.iter().all(|line| line.contains(expect)), "{environment:?}: {lines:#?}");
+    }
+    std::fs::remove_file(&roots).unwrap();
+}
+
+/// Calls through both facades as the environment says.
+fn call() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let once = baseten::CallOptions { retry: baseten::RetryPolicy::never(), ..Default::default() };
+    let nonblocking = || {
+        let model = baseten::Client::from_env()?.model("abc")?.options(once);
+        runtime.block_on(model.predict::<_, Value>("hi"))
+    };
+    let blocking = || {
+        let model = baseten_blocking::Client::from_env()?.model("abc")?.options(once);
+        model.predict::<_, Value>("hi")
+    };
+    say("async", nonblocking());
+    say("blocking", blocking());
+}
+
+fn say(name: &str, came: Result<Response<Value>, Error>) {
+    match came {
+        Ok(answer) => println!("\n{name} says: answered {}", answer.meta.status().as_u16()),
+        Err(error) => println!("\n{name} says: {error:?}"),
     }
 }
