@@ -81,7 +81,7 @@ impl Client {
     /// # Errors
     /// [`baseten_core::ErrorKind::Request`] if the key would travel in the clear.
     pub fn model_apis(&self) -> Result<OpenAi, Error> {
-        OpenAi::new(self.0.clone(), None, self.0.options)
+        OpenAi::shared(self.0.clone())
     }
 
     pub(crate) fn new(access: Access, transport: Transport, options: CallOptions) -> Self {

@@ -38,6 +38,7 @@ pub use openai_client::OpenAi;
 
 pub use sync::SyncRequest;
 
+pub use baseten_core::header;
 pub use baseten_core::{
     ApiError, AsyncRequest, CallOptions, Cancellation, Cause, Clock, Credential, Delivery, Error,
     ErrorKind, Framing, Hosts, InferenceRetry, JobError, JobErrorCode, JobOutcome, JobStatus,

@@ -88,6 +88,27 @@ impl Model {
         self
     }
 
+    /// Adds or replaces a header of every call made through this value. For one call alone, clone it:
+    /// that is cheap.
+    ///
+    /// ```no_run
+    /// # fn example(model: baseten_blocking::Model) -> Result<(), baseten_blocking::Error> {
+    /// use baseten_blocking::header;
+    /// let conversation = model.header(header::SESSION_AFFINITY, "c-17")?;
+    /// let turn = conversation.clone().header(header::CUSTOMER_REQUEST_ID, "c-17-1")?;
+    /// let answer = turn.predict::<_, String>("hi")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if name or value cannot stand in a header, or the name is
+    /// one that the client sets itself: `authorization`, `host`, and what frames a message.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        self.at = self.at.header(name, value)?;
+        self.predict = self.predict.header(name, value)?;
+        Ok(self)
+    }
+
     /// Runs the model on any JSON input and reads its JSON output. A model that streams is asked for
     /// its output in one piece, which is then one JSON string.
     ///
@@ -136,8 +157,7 @@ impl Model {
     /// # Errors
     /// None that [`crate::Client::model`] has not found before.
     pub fn openai(&self) -> Result<OpenAi, Error> {
-        let Deployment { client, target, options } = self.at.clone();
-        OpenAi::new(client, Some(target), options)
+        OpenAi::of(&self.at)
     }
 
     /// Starts a replica if none runs, without waiting for it (202). Harmless to repeat.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use baseten_core::{Answer, CallOptions, Error, Response, Target, Template};
+use baseten_core::{Access, Answer, CallOptions, Error, Response, Target, Template};
 use baseten_openai::{
     ChatDecoder, ChatRequest, ChatResponse, CompletionDecoder, CompletionRequest,
     CompletionResponse, EmbeddingRequest, EmbeddingResponse, ServedModel, read,
@@ -11,6 +11,7 @@ use http::Method;
 use serde::Serialize;
 
 use crate::client::Shared;
+use crate::deployment::Deployment;
 use crate::event_stream::{ChatStream, CompletionStream, EventStream};
 
 /// Calls an OpenAI-compatible server. From [`crate::Model::openai`] or
@@ -32,30 +33,43 @@ use crate::event_stream::{ChatStream, CompletionStream, EventStream};
 #[derive(Clone, Debug)]
 pub struct OpenAi {
     client: Arc<Shared>,
+    access: Access,
     target: Option<Target>,
     options: CallOptions,
     chat: Template,
 }
 
+const CHAT: &str = "chat/completions";
+
 impl OpenAi {
-    pub(crate) fn new(
-        client: Arc<Shared>,
-        target: Option<Target>,
-        options: CallOptions,
-    ) -> Result<Self, Error> {
-        let chat = client.access.openai(
-            target.as_ref(),
-            Method::POST,
-            "chat/completions",
-            Answer::Bytes,
-        )?;
-        Ok(Self { client, target, options, chat })
+    /// The engine of a deployment.
+    pub(crate) fn of(at: &Deployment) -> Result<Self, Error> {
+        let Deployment { client, access, target, options } = at.clone();
+        let chat = access.openai(Some(&target), Method::POST, CHAT, Answer::Bytes)?;
+        Ok(Self { client, access, target: Some(target), options, chat })
+    }
+
+    /// The Model APIs, or what stands in their place.
+    pub(crate) fn shared(client: Arc<Shared>) -> Result<Self, Error> {
+        let (access, options) = (client.access.clone(), client.options);
+        let chat = access.openai(None, Method::POST, CHAT, Answer::Bytes)?;
+        Ok(Self { client, access, target: None, options, chat })
     }
 
     /// Clocks, retries and limits of calls made through this value.
     #[must_use]
     pub fn options(self, options: CallOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Adds or replaces a header of every call made through this value; see [`crate::Model::header`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        self.access = self.access.header(name, value)?;
+        self.chat = self.chat.header(name, value)?;
+        Ok(self)
     }
 
     /// Asks for a chat answer in one piece.
@@ -148,6 +162,6 @@ impl OpenAi {
     }
 
     fn template(&self, method: Method, route: &str, answer: Answer) -> Result<Template, Error> {
-        self.client.access.openai(self.target.as_ref(), method, route, answer)
+        self.access.openai(self.target.as_ref(), method, route, answer)
     }
 }

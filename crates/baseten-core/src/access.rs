@@ -1,16 +1,19 @@
 //! What a client holds: the hosts it calls and the key it shows them.
 
-use http::Method;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
 
 use crate::credential::Credential;
 use crate::endpoint::{Endpoint, Operation};
 use crate::error::Error;
 use crate::hosts::Hosts;
-use crate::request::{Answer, RequestBuilder, Template};
+use crate::request::{self, Answer, RequestBuilder, Template};
 use crate::route::Route;
 use crate::target::Target;
 
-/// Hosts and the credential that was given for them: what turns a target into requests.
+/// Hosts and the credential that was given for them: what turns a target into requests. Cheap to
+/// clone.
 ///
 /// ```
 /// use baseten_core::{Access, Answer, Credential, Hosts, ModelId, Operation, Target};
@@ -21,15 +24,26 @@ use crate::target::Target;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Access {
-    hosts: Hosts,
+    hosts: Arc<Hosts>,
     credential: Credential,
+    headers: Arc<HeaderMap>,
 }
 
 impl Access {
     /// A credential goes to these hosts and nowhere else.
     #[must_use]
     pub fn new(hosts: Hosts, credential: Credential) -> Self {
-        Self { hosts, credential }
+        Self { hosts: Arc::new(hosts), credential, headers: Arc::default() }
+    }
+
+    /// Adds or replaces a header of every request that is made from now on.
+    ///
+    /// # Errors
+    /// As [`Template::header`].
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let (name, value) = request::parse_header(name, value).map_err(Error::request)?;
+        Arc::make_mut(&mut self.headers).insert(name, value);
+        Ok(self)
     }
 
     /// All of a request but its body.
@@ -43,8 +57,7 @@ impl Access {
         operation: &Operation,
         answer: Answer,
     ) -> Result<Template, Error> {
-        let endpoint = Endpoint::new(&self.hosts, target, operation)?;
-        Template::new(endpoint, &self.credential, answer)
+        self.at(Endpoint::new(&self.hosts, target, operation)?, answer)
     }
 
     /// All of a request to an OpenAI-compatible server but its body: the engine of a deployment
@@ -61,7 +74,7 @@ impl Access {
     ) -> Result<Template, Error> {
         let Some(target) = target else {
             let endpoint = Endpoint::model_apis(&self.hosts, method, &Route::new(route)?);
-            return Template::new(endpoint, &self.credential, answer);
+            return self.at(endpoint, answer);
         };
         let route = Route::new(format!("v1/{route}"))?;
         self.template(target, &Operation::Sync(method, route), answer)
@@ -75,5 +88,9 @@ impl Access {
             self.template(target, &Operation::Sync(method, route), Answer::Bytes)
         });
         RequestBuilder::new(template)
+    }
+
+    fn at(&self, endpoint: Endpoint, answer: Answer) -> Result<Template, Error> {
+        Ok(Template::new(endpoint, &self.credential, answer)?.with_headers(&self.headers))
     }
 }

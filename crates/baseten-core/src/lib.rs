@@ -19,6 +19,7 @@ mod delivery;
 mod endpoint;
 mod error;
 mod failure;
+pub mod header;
 mod hosts;
 mod id;
 mod job;

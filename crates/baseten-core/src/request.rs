@@ -100,19 +100,21 @@ impl Template {
     /// [`crate::ErrorKind::Request`] if name or value cannot stand in a header, or the name is one
     /// that the client sets itself: `authorization`, `host`, and what frames a message.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
-        let label = Label::of(&self.endpoint);
-        let fault = |why: String| Error::request(why).at(&label);
-        let shown = name.escape_debug();
-        let parsed: HeaderName =
-            name.parse().map_err(|_| fault(format!("header name \"{shown}\" is not a token")))?;
-        if RESERVED.contains(&parsed) {
-            return Err(fault(format!("header {parsed} is set by the client and cannot be given")));
-        }
-        let value = HeaderValue::from_str(value).map_err(|_| {
-            fault(format!("the value of header {parsed} has a control byte or is not ASCII"))
-        })?;
-        Arc::make_mut(&mut self.headers).insert(parsed, value);
+        let fault = |why: String| Error::request(why).at(&Label::of(&self.endpoint));
+        let (name, value) = parse_header(name, value).map_err(fault)?;
+        Arc::make_mut(&mut self.headers).insert(name, value);
         Ok(self)
+    }
+
+    /// Adds or replaces headers that were checked before.
+    pub(crate) fn with_headers(mut self, headers: &HeaderMap) -> Self {
+        if !headers.is_empty() {
+            let own = Arc::make_mut(&mut self.headers);
+            for (name, value) in headers {
+                own.insert(name, value.clone());
+            }
+        }
+        self
     }
 
     /// A request with a JSON body.
@@ -178,6 +180,20 @@ impl Template {
             Arc::make_mut(&mut headers).insert(header::CONTENT_TYPE, content_type);
         }
         Request { endpoint: self.endpoint.clone(), headers, body, whole: self.whole }
+    }
+}
+
+/// A header that a caller may give.
+pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let shown = name.escape_debug();
+    let name: HeaderName =
+        name.parse().map_err(|_| format!("header name \"{shown}\" is not a token"))?;
+    if RESERVED.contains(&name) {
+        return Err(format!("header {name} is set by the client and cannot be given"));
+    }
+    match HeaderValue::from_str(value) {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(format!("the value of header {name} has a control byte or is not ASCII")),
     }
 }
 

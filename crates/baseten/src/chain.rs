@@ -93,6 +93,27 @@ impl Chain {
         self
     }
 
+    /// Adds or replaces a header of every call made through this value. For one call alone, clone it:
+    /// that is cheap.
+    ///
+    /// ```no_run
+    /// # async fn example(chain: baseten::Chain) -> Result<(), baseten::Error> {
+    /// use baseten::header;
+    /// let conversation = chain.header(header::SESSION_AFFINITY, "c-17")?;
+    /// let turn = conversation.clone().header(header::CUSTOMER_REQUEST_ID, "c-17-1")?;
+    /// let answer = turn.run_remote::<_, String>("hi").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if name or value cannot stand in a header, or the name is
+    /// one that the client sets itself: `authorization`, `host`, and what frames a message.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        self.at = self.at.header(name, value)?;
+        self.run_remote = self.run_remote.header(name, value)?;
+        Ok(self)
+    }
+
     /// Runs the chain: `input` is a JSON object of its arguments by name, the output any JSON. A chain
     /// that streams is asked for its output in one piece, which is then one JSON string.
     ///

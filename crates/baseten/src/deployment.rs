@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use baseten_core::{
-    Answer, AsyncRequest, AsyncRequestId, CallOptions, DeploymentId, EnvironmentName, Error, Meta,
-    Operation, QueueStatus, Request, Response, Submitted, Target, Template,
+    Access, Answer, AsyncRequest, AsyncRequestId, CallOptions, DeploymentId, EnvironmentName,
+    Error, Meta, Operation, QueueStatus, Request, Response, Submitted, Target, Template,
 };
 use baseten_transport::nonblocking::Body;
 use bytes::Bytes;
@@ -18,14 +18,16 @@ use crate::sync::SyncRequest;
 #[derive(Clone, Debug)]
 pub(crate) struct Deployment {
     pub(crate) client: Arc<Shared>,
+    pub(crate) access: Access,
     pub(crate) target: Target,
     pub(crate) options: CallOptions,
 }
 
 impl Deployment {
-    /// With the client's own options.
+    /// With the client's own options and headers.
     pub(crate) fn new(client: &Arc<Shared>, target: Target) -> Self {
-        Self { client: client.clone(), target, options: client.options }
+        let (access, options) = (client.access.clone(), client.options);
+        Self { client: client.clone(), access, target, options }
     }
 
     pub(crate) fn environment(self, name: &str) -> Result<Self, Error> {
@@ -47,12 +49,16 @@ impl Deployment {
         Ok(Self { target, ..self })
     }
 
+    pub(crate) fn header(self, name: &str, value: &str) -> Result<Self, Error> {
+        Ok(Self { access: self.access.header(name, value)?, ..self })
+    }
+
     pub(crate) fn template(
         &self,
         operation: &Operation,
         answer: Answer,
     ) -> Result<Template, Error> {
-        self.client.access.template(&self.target, operation, answer)
+        self.access.template(&self.target, operation, answer)
     }
 
     /// Sends and takes the whole answer.
@@ -74,7 +80,7 @@ impl Deployment {
         &self,
         request: &AsyncRequest<I>,
     ) -> Result<Response<Job>, Error> {
-        let request = request.to_request(&self.client.access, &self.target)?;
+        let request = request.to_request(&self.access, &self.target)?;
         let submitted = self.fetch(&request).await?.json::<Submitted>()?;
         Ok(submitted.map(|submitted| Job::new(self.clone(), submitted.request_id)))
     }
@@ -98,7 +104,7 @@ impl Deployment {
     }
 
     pub(crate) fn sync(&self, method: Method, route: &str) -> SyncRequest {
-        let request = self.client.access.sync(&self.target, method, route);
+        let request = self.access.sync(&self.target, method, route);
         SyncRequest::new(self.client.transport.clone(), request, self.options)
     }
 }
