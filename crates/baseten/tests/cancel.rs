@@ -95,3 +95,17 @@ fn a_client_outlives_its_runtime() {
         assert_eq!((seen.arrivals().len(), seen.opened()), (2 * calls, calls));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_wakeup_is_lost_while_another_thread_turns_the_reactor() {
+    let emulator = Emulator::start().unwrap();
+    let text = "x".repeat(8 << 20);
+    emulator.model("abc").answer(Answer::json(json!(text)));
+    let model = model(&emulator);
+    for _ in 0..20 {
+        let model = model.clone();
+        let call = tokio::spawn(async move { model.predict::<_, String>("hi").await });
+        let answer = tokio::time::timeout(SOON, call).await.unwrap().unwrap().unwrap();
+        assert_eq!(answer.value.len(), text.len());
+    }
+}

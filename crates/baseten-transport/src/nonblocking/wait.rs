@@ -92,15 +92,8 @@ impl Timer {
     }
 }
 
-/// Tells the runtime that nothing is left to read, as a short read proves where readiness comes in
-/// edges: the next read then waits for an edge instead of asking in vain.
-fn drained(stream: &TcpStream) {
-    if cfg!(any(target_os = "linux", target_os = "android")) {
-        let empty = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
-        // It is this answer that is noted; it comes back as it went in.
-        let _ = stream.try_io(Interest::READABLE, empty);
-    }
-}
+/// Whether the reactor tells of readiness in edges.
+const EDGES: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 impl Socket for TcpStream {
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -110,15 +103,22 @@ impl Socket for TcpStream {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }
-            match self.try_read(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(read) => {
-                    if (1..buf.len()).contains(&read) {
-                        drained(self);
-                    }
-                    return Poll::Ready(Ok(read));
+            // A short read proves an empty socket. Where readiness comes in edges that is told to the
+            // runtime, as the outcome of this very read, so that no edge since is lost: the next read
+            // then waits instead of asking in vain.
+            let mut short = None;
+            let read = self.try_io(Interest::READABLE, || {
+                let read = (&*SockRef::from(self)).read(buf)?;
+                if EDGES && (1..buf.len()).contains(&read) {
+                    short = Some(read);
+                    return Err(io::ErrorKind::WouldBlock.into());
                 }
-                Err(error) => return Poll::Ready(Err(error)),
+                Ok(read)
+            });
+            match (read, short) {
+                (_, Some(read)) => return Poll::Ready(Ok(read)),
+                (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => {}
+                (read, None) => return Poll::Ready(read),
             }
         }
     }
