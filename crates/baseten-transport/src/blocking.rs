@@ -6,7 +6,7 @@
 //! that has to be looked up takes a short-lived thread, since `getaddrinfo` has no timeout.
 
 mod held;
-mod wait;
+pub(crate) mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;

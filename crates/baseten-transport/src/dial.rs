@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
 
 use baseten_core::{Cause, Clock, Failure, Origin};
 
@@ -13,6 +12,7 @@ use crate::failure;
 use crate::net::{self, Net};
 use crate::options::Options;
 use crate::proxy::{self, Proxies};
+use crate::race;
 use crate::stream::Stream;
 use crate::tls;
 use crate::wire::Wire;
@@ -43,7 +43,8 @@ pub(crate) async fn dial<N: Net>(
         Some(tunnel) => tunnel.map_err(failed(|_| Cause::Connect))?,
         None => {
             let addresses = locate::<N>(origin, due).await.map_err(failed(|_| Cause::Resolve))?;
-            let socket = connect::<N>(&addresses, due).await.map_err(failed(|_| Cause::Connect))?;
+            let socket =
+                race::connect::<N>(&addresses, due).await.map_err(failed(|_| Cause::Connect))?;
             Arc::new(Wire::new(socket))
         }
     };
@@ -78,22 +79,6 @@ pub(crate) async fn resolve<N: Net>(
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
     Ok(addresses)
-}
-
-/// The first address that takes the connection. Each one gets its share of the time that is left, so
-/// that a dead one does not use up all of it.
-pub(crate) async fn connect<N: Net>(addresses: &[SocketAddr], due: Due) -> io::Result<N::Socket> {
-    let mut last = net::timed_out();
-    for (index, address) in addresses.iter().enumerate() {
-        let now = Instant::now();
-        let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-        let share = due.at.map(|due| now + due.saturating_duration_since(now) / others);
-        match N::connect(*address, share).await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 async fn secure<N: Net>(

@@ -21,6 +21,7 @@ mod proxy;
 #[cfg(not(feature = "proxy"))]
 #[path = "no_proxy.rs"]
 mod proxy;
+mod race;
 mod send;
 mod stream;
 #[cfg(feature = "tls")]

@@ -19,6 +19,8 @@ pub(crate) struct Elapsed;
 /// How to wait for the world.
 pub(crate) trait Net: Send + Sync + 'static {
     type Socket: Socket;
+    /// A connection that is being opened.
+    type Opening: Send;
     /// What a connection keeps for its clocks.
     type Timer: Default + Send;
     /// What a connection is bound to: it can be used only where this is the same.
@@ -33,12 +35,15 @@ pub(crate) trait Net: Send + Sync + 'static {
         due: Option<Instant>,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// Opens a connection, with `TCP_NODELAY` and keep-alive probes; fails with `TimedOut` when
-    /// `due` has come.
-    fn connect(
-        address: SocketAddr,
-        due: Option<Instant>,
-    ) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+    /// Begins to open a connection, which [`Net::first`] goes on with. Dropping it closes it.
+    fn open(address: SocketAddr) -> io::Result<Self::Opening>;
+
+    /// Waits until one of these has come to something, takes it out and says what: a socket with
+    /// `TCP_NODELAY` and keep-alive probes, or why not. `None` when `until` has come.
+    fn first(
+        open: &mut Vec<(SocketAddr, Self::Opening)>,
+        until: Option<Instant>,
+    ) -> impl Future<Output = Option<(SocketAddr, io::Result<Self::Socket>)>> + Send;
 
     fn sleep(pause: Duration) -> impl Future<Output = ()> + Send;
 

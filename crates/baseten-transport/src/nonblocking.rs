@@ -2,7 +2,7 @@
 //!
 //! No task is spawned, so dropping a future or a [`Body`] closes its socket before the drop returns.
 
-mod wait;
+pub(crate) mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake};
@@ -47,12 +47,7 @@ const WRITE_SLICE: Duration = Duration::from_millis(20);
 const PATIENCE_STEP: u64 = 2;
 
 impl Held {
-    pub(super) fn connect(address: SocketAddr, within: Option<Duration>) -> io::Result<Self> {
-        let stream = match within {
-            Some(Duration::ZERO) => return Err(net::timed_out()),
-            Some(within) => TcpStream::connect_timeout(&address, within)?,
-            None => TcpStream::connect(address)?,
-        };
+    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         net::configure(SockRef::from(&stream))?;
         stream.set_write_timeout(Some(WRITE_SLICE))?;
         Ok(Self {

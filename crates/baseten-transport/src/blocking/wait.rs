@@ -2,12 +2,16 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::io::ErrorKind::{NotConnected, TimedOut};
+use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use super::held::Held;
 use crate::net::{Elapsed, Net, timed_out};
@@ -17,7 +21,7 @@ use crate::wire::Wire;
 pub(crate) struct Blocking;
 
 /// The result of a future that waits only in blocking ways, and so is ready when first polled.
-pub(super) fn ready<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
     let cx = &mut Context::from_waker(Waker::noop());
     match pin!(future).poll(cx) {
         Poll::Ready(output) => output,
@@ -27,6 +31,7 @@ pub(super) fn ready<T>(future: impl Future<Output = T>) -> T {
 
 impl Net for Blocking {
     type Socket = Held;
+    type Opening = Opening;
     type Timer = ();
     type Home = ();
 
@@ -43,8 +48,34 @@ impl Net for Blocking {
             .unwrap_or_else(|_| Err(timed_out()))
     }
 
-    async fn connect(address: SocketAddr, due: Option<Instant>) -> io::Result<Held> {
-        Held::connect(address, due.map(|due| due.saturating_duration_since(Instant::now())))
+    fn open(address: SocketAddr) -> io::Result<Opening> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        Ok(Opening { socket, begun: false })
+    }
+
+    async fn first(
+        open: &mut Vec<(SocketAddr, Opening)>,
+        until: Option<Instant>,
+    ) -> Option<(SocketAddr, io::Result<Held>)> {
+        let left =
+            || until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        loop {
+            // One alone is waited for by the system. Beside others, none can be without keeping the
+            // rest waiting: they are looked at in turns, which costs a moment where 250 ms are lost
+            // already.
+            let patience = if open.len() == 1 { left() } else { LOOK };
+            for index in 0..open.len() {
+                let (address, opening) = &mut open[index];
+                if let Some(opened) = opening.progress(*address, patience) {
+                    let (address, opening) = open.swap_remove(index);
+                    return Some((address, opened.and_then(|()| Held::new(opening.socket.into()))));
+                }
+            }
+            match left() {
+                Duration::ZERO => return None,
+                left => thread::sleep(left.min(LOOK)),
+            }
+        }
     }
 
     async fn sleep(pause: Duration) {
@@ -66,6 +97,35 @@ impl Net for Blocking {
         tokio::task::unconstrained(poll_fn(turn)).await
     }
 }
+
+/// A socket that is being connected.
+pub(crate) struct Opening {
+    socket: Socket,
+    begun: bool,
+}
+
+impl Opening {
+    /// What it has come to, if it has: the first time it waits for up to `patience`, then it looks.
+    fn progress(&mut self, address: SocketAddr, patience: Duration) -> Option<io::Result<()>> {
+        if !mem::replace(&mut self.begun, true) {
+            return match self.socket.connect_timeout(&address.into(), patience) {
+                // Not the system's own timeout: it goes on connecting.
+                Err(error) if error.kind() == TimedOut && error.raw_os_error().is_none() => None,
+                connected => Some(connected),
+            };
+        }
+        match self.socket.take_error().and_then(|error| error.map_or(Ok(()), Err)) {
+            Ok(()) => match self.socket.peer_addr() {
+                Err(error) if error.kind() == NotConnected => None,
+                peer => Some(peer.map(|_| ())),
+            },
+            failed => Some(failed),
+        }
+    }
+}
+
+/// How long sockets that are being connected side by side are left alone.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Polls, and reads when nothing else moves, until there is a result or the clock has run out.
 fn turns<T>(

@@ -20,8 +20,11 @@ use crate::wire::{Socket, Wire};
 /// The async way to wait.
 pub(crate) struct Tokio;
 
+type Opening = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
 impl Net for Tokio {
     type Socket = TcpStream;
+    type Opening = Opening;
     type Timer = Timer;
     /// Sockets and timers die with the runtime that they were opened in.
     type Home = Option<Id>;
@@ -34,10 +37,30 @@ impl Net for Tokio {
         within(due, async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }).await
     }
 
-    async fn connect(address: SocketAddr, due: Option<Instant>) -> io::Result<TcpStream> {
-        let stream = within(due, TcpStream::connect(address)).await?;
-        net::configure(SockRef::from(&stream))?;
-        Ok(stream)
+    fn open(address: SocketAddr) -> io::Result<Opening> {
+        Ok(Box::pin(TcpStream::connect(address)))
+    }
+
+    async fn first(
+        open: &mut Vec<(SocketAddr, Opening)>,
+        until: Option<Instant>,
+    ) -> Option<(SocketAddr, io::Result<TcpStream>)> {
+        let any = poll_fn(|cx| {
+            let mut polled = open.iter_mut().map(|(_, opening)| opening.as_mut().poll(cx));
+            match polled.by_ref().enumerate().find(|(_, polled)| polled.is_ready()) {
+                Some((index, opened)) => opened.map(|opened| (index, opened)),
+                None => Poll::Pending,
+            }
+        });
+        let (index, opened) = match until {
+            Some(until) => time::timeout_at(until.into(), any).await.ok()?,
+            None => any.await,
+        };
+        let configured = opened.and_then(|stream| {
+            net::configure(SockRef::from(&stream))?;
+            Ok(stream)
+        });
+        Some((open.swap_remove(index).0, configured))
     }
 
     async fn sleep(pause: Duration) {

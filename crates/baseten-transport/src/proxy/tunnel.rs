@@ -10,6 +10,7 @@ use super::{Handshake, Proxies, Proxy};
 use crate::clock::Due;
 use crate::dial;
 use crate::net::{self, Elapsed, Net};
+use crate::race;
 use crate::wire::{Socket, Wire};
 
 /// A tunnel to `origin`; `None` if no proxy is on the way.
@@ -32,7 +33,7 @@ async fn through<N: Net>(
 ) -> io::Result<Arc<Wire<N::Socket>>> {
     let mut handshake = proxy.handshake(origin).map_err(io::Error::other)?;
     let addresses = dial::resolve::<N>(&proxy.host, proxy.port, due).await?;
-    let socket = dial::connect::<N>(&addresses, due).await?;
+    let socket = race::connect::<N>(&addresses, due).await?;
     let wire = Arc::new(Wire::new(socket));
     match N::drive(&wire, timer, || due.at, |cx| poll(&mut handshake, &wire, cx)).await {
         Ok(done) => done.map(|()| wire),
