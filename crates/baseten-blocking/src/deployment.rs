@@ -1,10 +1,12 @@
 //! One deployment of a model or a chain: what both can be asked, and how it is sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use baseten_core::{
     Access, Answer, AsyncRequest, AsyncRequestId, CallOptions, DeploymentId, EnvironmentName,
-    Error, Meta, Operation, QueueStatus, Request, Response, Submitted, Target, Template,
+    Error, Meta, Operation, QueueStatus, Request, Response, Route, StartStep, StartWait, Submitted,
+    Target, Template,
 };
 use baseten_transport::blocking::Body;
 use bytes::Bytes;
@@ -74,6 +76,29 @@ impl Deployment {
     pub(crate) fn wake(&self) -> Result<Meta, Error> {
         let request = self.template(&Operation::Wake, Answer::Bytes)?.empty();
         Ok(self.fetch(&request)?.meta)
+    }
+
+    pub(crate) fn wait_until_ready(&self, route: &str, limit: Duration) -> Result<bool, Error> {
+        let (client, transport) = (&self.client, &self.client.transport);
+        let wake = self.template(&Operation::Wake, Answer::Bytes)?.empty();
+        let ask = Operation::Sync(Method::GET, Route::new(route)?);
+        let ask = self.template(&ask, Answer::Bytes)?.empty();
+        let key = ask.endpoint().url();
+        let mut wait = StartWait::new(&client.starts, &key, &self.options, client.now(), limit);
+        loop {
+            match wait.step(client.now()) {
+                StartStep::Wait(pause) => client.pause(pause),
+                StartStep::Wake(options) => {
+                    let answer = transport.fetch(&wake, &options);
+                    wait.on_wake(client.now(), answer);
+                }
+                StartStep::Ask(options) => {
+                    let answer = transport.fetch(&ask, &options);
+                    wait.on_answer(client.now(), answer);
+                }
+                StartStep::Over(outcome) => return outcome,
+            }
+        }
     }
 
     pub(crate) fn submit<I: Serialize>(

@@ -26,6 +26,7 @@ mod job;
 mod options;
 mod pace;
 mod pacer;
+mod ready;
 mod request;
 mod response;
 mod route;
@@ -52,6 +53,7 @@ pub use job::{
 };
 pub use options::{CallOptions, Clocks, Limits, RetryPolicy, Timeouts};
 pub use pacer::{Pacer, Turn};
+pub use ready::{READINESS, StartStep, StartWait, Starts};
 pub use request::{Answer, Request, RequestBuilder, Template};
 pub use response::{Framing, Meta, Response, Timings};
 pub use route::{InvalidRoute, Route};

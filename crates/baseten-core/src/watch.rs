@@ -193,7 +193,7 @@ impl Watch {
 }
 
 /// Whether the same request may be answered another time.
-fn may_differ_next_time(error: &Error) -> bool {
+pub(crate) fn may_differ_next_time(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Connect
         | ErrorKind::Timeout

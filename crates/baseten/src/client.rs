@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use baseten_core::{Access, CallOptions, Error, Pacer};
+use baseten_core::{Access, CallOptions, Error, Pacer, Starts};
 use baseten_transport::nonblocking::Transport;
 
 use crate::builder::ClientBuilder;
@@ -30,11 +30,12 @@ pub(crate) struct Shared {
     pub(crate) transport: Transport,
     pub(crate) options: CallOptions,
     pub(crate) pacer: Pacer,
+    pub(crate) starts: Starts,
     began: Instant,
 }
 
 impl Shared {
-    /// The time since the client was made, by which its pacer counts.
+    /// The time since the client was made, by which everything that waits in it counts.
     pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -86,7 +87,7 @@ impl Client {
 
     pub(crate) fn new(access: Access, transport: Transport, options: CallOptions) -> Self {
         let pacer = Pacer::new(RandomState::new().hash_one(0));
-        let began = Instant::now();
-        Self(Arc::new(Shared { access, transport, options, pacer, began }))
+        let (starts, began) = (Starts::default(), Instant::now());
+        Self(Arc::new(Shared { access, transport, options, pacer, starts, began }))
     }
 }

@@ -1,6 +1,7 @@
 //! A model: which deployment of it is called, and how.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use baseten_core::{
     Answer, AsyncRequest, CallOptions, Error, Meta, ModelId, Operation, QueueStatus, Response,
@@ -166,6 +167,20 @@ impl Model {
     /// Whatever the call came to.
     pub async fn wake(&self) -> Result<Meta, Error> {
         self.at.wake().await
+    }
+
+    /// Wakes the deployment and waits until a GET of this route of its server succeeds, for at most
+    /// `limit`; whether it did. Truss servers answer on [`crate::READINESS`], others on routes of their
+    /// own (`health` in Baseten's embedding engine). Of all that wait for the same in a client one asks.
+    ///
+    /// # Errors
+    /// What does not change by waiting: a wrong key, a route that is none, 404 of what cannot be woken.
+    pub async fn wait_until_ready(
+        &self,
+        route: impl AsRef<str>,
+        limit: Duration,
+    ) -> Result<bool, Error> {
+        self.at.wait_until_ready(route.as_ref(), limit).await
     }
 
     /// Queues a run, whose output goes to the webhook of the request. The answer comes at once: a

@@ -5,8 +5,14 @@
 #[path = "facades/both.rs"]
 mod both;
 
-use baseten::{Error, Meta};
+use std::sync::Barrier;
+use std::time::Duration;
+
+use baseten::{Error, ErrorKind, Meta, READINESS};
 use baseten_emulator::{Answer, Emulator};
+
+/// A ceiling for what should take seconds, on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
 
 both! {
     fn every_deployment_can_be_woken() {
@@ -42,4 +48,56 @@ both! {
             assert_eq!(emulator.seen().arrivals().len(), 2 * (calls + 1), "{status}");
         }
     }
+
+    fn a_deployment_is_waited_for() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap().development().unwrap();
+        // Asleep, loading, ready.
+        let probe = emulator.model("abc").at("sync/v1/models/model");
+        probe.then(Answer::platform_error(404)).then(Answer::not_ready());
+        assert!(wait(model.wait_until_ready(READINESS, SOON)).unwrap());
+        let paths: Vec<String> =
+            emulator.seen().arrivals().iter().map(|a| format!("{} {}", a.method, a.path)).collect();
+        let ask = "GET /development/sync/v1/models/model";
+        assert_eq!(paths, ["POST /development/wake", ask, ask, ask]);
+    }
+
+    fn a_wait_for_a_deployment_ends() {
+        let emulator = Emulator::start().unwrap();
+        let client = client!(emulator);
+        let model = client.model("abc").unwrap();
+        emulator.model("abc").at("sync/health").answer(Answer::not_ready());
+        assert!(!wait(model.wait_until_ready("health", Duration::from_millis(50))).unwrap());
+        assert!(!wait(model.wait_until_ready("health", Duration::ZERO)).unwrap());
+        let error = wait(model.wait_until_ready("../wake", SOON)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Request, "{error}");
+
+        let chain = client.chain("c1").unwrap();
+        assert!(wait(chain.wait_until_ready(READINESS, SOON)).unwrap());
+        for status in [401, 403] {
+            emulator.chain("c1").every_route().answer(Answer::platform_error(status));
+            let error = wait(chain.wait_until_ready(READINESS, SOON)).unwrap_err();
+            assert_eq!(error.status().unwrap().as_u16(), status);
+        }
+    }
+}
+
+#[test]
+fn of_many_threads_that_wait_one_asks() {
+    use baseten_blocking as facade;
+    let emulator = Emulator::start().unwrap();
+    let client = client!(emulator);
+    let probe = emulator.model("abc").at("sync/v1/models/model");
+    probe.then(Answer::not_ready()).then(Answer::not_ready());
+    let together = Barrier::new(20);
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| {
+                let model = client.model("abc").unwrap();
+                together.wait();
+                assert!(model.wait_until_ready(READINESS, SOON).unwrap());
+            });
+        }
+    });
+    assert_eq!(emulator.seen().arrivals().len(), 1 + 3, "woken once, asked three times");
 }
