@@ -125,7 +125,7 @@ fn refusing(scheme: &str, answers: &'static [&'static [u8]]) -> Options {
 fn an_http_proxy_opens_tunnels_for_plain_and_tls() {
     let ours = Authority::new("ours");
     let plain = Server::start(|mut stream| answer(&mut stream, OK));
-    let (secure, _) = serve(config(ours.sign("model.example", 4000)), OK);
+    let (secure, _) = serve(config(&ours.sign("model.example", 4000)), OK);
     //   login              target  server          what the proxy is asked
     for (login, url, target, expect) in [
         ("", PLAIN, &plain, "CONNECT model.example:8080 HTTP/1.1\r\nHost: model.example:8080\r\n"),
@@ -149,7 +149,7 @@ fn an_http_proxy_opens_tunnels_for_plain_and_tls() {
 fn a_socks5_proxy_opens_tunnels_for_plain_and_tls() {
     let ours = Authority::new("ours");
     let plain = Server::start(|mut stream| answer(&mut stream, OK));
-    let (secure, _) = serve(config(ours.sign("model.example", 4000)), OK);
+    let (secure, _) = serve(config(&ours.sign("model.example", 4000)), OK);
     for (scheme, login, url, target, expect) in [
         ("socks5", "", PLAIN, &plain, "model.example:8080"),
         ("socks5h", "", SECURE, &secure, "model.example:443"),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use baseten_transport::{Options, Tls};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{
@@ -15,8 +17,26 @@ use super::{Server, answer};
 /// A certificate authority, and what it signs.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate with its chain, and its key.
-pub(crate) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+/// A certificate, and its key.
+pub(crate) struct Signed {
+    certificate: Certificate,
+    key: KeyPair,
+}
+
+impl Signed {
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.certificate.der().clone()]
+    }
+
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()))
+    }
+
+    /// Certificate and key.
+    pub(crate) fn pem(&self) -> (String, String) {
+        (self.certificate.pem(), self.key.serialize_pem())
+    }
+}
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
@@ -33,17 +53,23 @@ impl Authority {
     }
 
     /// A certificate for `name` that is good until `year`.
-    pub(crate) fn sign(&self, name: &str, year: i32) -> Identity {
+    pub(crate) fn sign(&self, name: &str, year: i32) -> Signed {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        (vec![certificate.der().clone()], key)
+        Signed { certificate: params.signed_by(&key, &self.0).unwrap(), key }
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub(crate) fn der(&self) -> &[u8] {
+        self.0.der()
     }
 
     /// A good one for where the server is.
-    pub(crate) fn local(&self) -> Identity {
+    pub(crate) fn local(&self) -> Signed {
         self.sign("127.0.0.1", 4000)
     }
 
@@ -71,15 +97,15 @@ pub(crate) fn serve(config: ServerConfig, bytes: &'static [u8]) -> (Server, Stri
     (server, url)
 }
 
-pub(crate) fn config((chain, key): Identity) -> ServerConfig {
-    versions((chain, key), rustls::ALL_VERSIONS)
+pub(crate) fn config(signed: &Signed) -> ServerConfig {
+    versions(signed, rustls::ALL_VERSIONS)
 }
 
 pub(crate) fn versions(
-    (chain, key): Identity,
+    signed: &Signed,
     versions: &[&'static SupportedProtocolVersion],
 ) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(provider());
     let builder = builder.with_protocol_versions(versions).unwrap();
-    builder.with_no_client_auth().with_single_cert(chain, key).unwrap()
+    builder.with_no_client_auth().with_single_cert(signed.chain(), signed.key()).unwrap()
 }
