@@ -14,6 +14,8 @@ use baseten_emulator::{DUMMY_KEY, Emulator};
 mod pages {
     #[doc = include_str!("../README.md")]
     struct Readme;
+    #[doc = include_str!("../docs/api.md")]
+    struct Api;
     #[doc = include_str!("../docs/errors.md")]
     struct Errors;
 }
