@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::client::Shared;
 use crate::deployment::Deployment;
 use crate::job::Job;
+use crate::submissions::Submissions;
 use crate::sync::SyncRequest;
 
 /// One deployment of a chain, called through its entry point. Cheap to clone; keep it rather than
@@ -189,6 +190,15 @@ impl Chain {
     /// [`AsyncRequest::bare`] sends them as the whole body, which is what its API description says.
     pub fn submit<I: Serialize>(&self, request: &AsyncRequest<I>) -> Result<Response<Job>, Error> {
         self.at.submit(request)
+    }
+
+    /// Queues many runs one after the other. One that is refused is offered again, for at most `patience`.
+    pub fn submit_all<R: IntoIterator>(
+        &self,
+        requests: R,
+        patience: Duration,
+    ) -> Submissions<R::IntoIter> {
+        Submissions::new(&self.at, requests.into_iter(), patience)
     }
 
     /// A run that was queued before, by its id.

@@ -26,6 +26,7 @@ mod event_stream;
 mod job;
 mod model;
 mod openai_client;
+mod submissions;
 mod sync;
 
 pub use builder::ClientBuilder;
@@ -36,6 +37,7 @@ pub use job::Job;
 pub use model::Model;
 pub use openai_client::OpenAi;
 
+pub use submissions::Submissions;
 pub use sync::SyncRequest;
 
 pub use baseten_core::header;

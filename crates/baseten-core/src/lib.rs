@@ -26,6 +26,7 @@ mod job;
 mod options;
 mod pace;
 mod pacer;
+mod pressure;
 mod ready;
 mod request;
 mod response;
@@ -53,6 +54,7 @@ pub use job::{
 };
 pub use options::{CallOptions, Clocks, Limits, RetryPolicy, Timeouts};
 pub use pacer::{Pacer, Turn};
+pub use pressure::Pressure;
 pub use ready::{READINESS, StartStep, StartWait, Starts};
 pub use request::{Answer, Request, RequestBuilder, Template};
 pub use response::{Framing, Meta, Response, Timings};

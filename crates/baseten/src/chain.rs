@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::client::Shared;
 use crate::deployment::Deployment;
 use crate::job::Job;
+use crate::submissions::Submissions;
 use crate::sync::SyncRequest;
 
 /// One deployment of a chain, called through its entry point. Cheap to clone; keep it rather than
@@ -196,6 +197,15 @@ impl Chain {
         request: &AsyncRequest<I>,
     ) -> Result<Response<Job>, Error> {
         self.at.submit(request).await
+    }
+
+    /// Queues many runs one after the other. One that is refused is offered again, for at most `patience`.
+    pub fn submit_all<R: IntoIterator>(
+        &self,
+        requests: R,
+        patience: Duration,
+    ) -> Submissions<R::IntoIter> {
+        Submissions::new(&self.at, requests.into_iter(), patience)
     }
 
     /// A run that was queued before, by its id.

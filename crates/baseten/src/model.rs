@@ -17,6 +17,7 @@ use crate::client::Shared;
 use crate::deployment::Deployment;
 use crate::job::Job;
 use crate::openai_client::OpenAi;
+use crate::submissions::Submissions;
 use crate::sync::SyncRequest;
 
 /// One deployment of a model. Cheap to clone; keep it rather than making it for every call.
@@ -195,6 +196,15 @@ impl Model {
         request: &AsyncRequest<I>,
     ) -> Result<Response<Job>, Error> {
         self.at.submit(request).await
+    }
+
+    /// Queues many runs one after the other. One that is refused is offered again, for at most `patience`.
+    pub fn submit_all<R: IntoIterator>(
+        &self,
+        requests: R,
+        patience: Duration,
+    ) -> Submissions<R::IntoIter> {
+        Submissions::new(&self.at, requests.into_iter(), patience)
     }
 
     /// A run that was queued before, by its id.

@@ -8,8 +8,8 @@ mod both;
 use std::time::{Duration, Instant};
 
 use baseten::{
-    AsyncRequest, Cancellation, Delivery, ErrorKind, InferenceRetry, JobErrorCode, JobOutcome,
-    RunStatus, WebhookStatus,
+    AsyncRequest, CallOptions, Cancellation, Delivery, ErrorKind, InferenceRetry, JobErrorCode,
+    JobOutcome, RetryPolicy, RunStatus, WebhookStatus,
 };
 use baseten_emulator::{Answer, Emulator, JobStatus};
 use serde_json::{Value, json};
@@ -109,6 +109,44 @@ both! {
         let error = wait(model.submit(&new())).unwrap_err();
         assert_eq!(error.delivery(), Delivery::MaybeRan);
         assert_eq!(emulator.seen().arrivals().len(), 2 + 1);
+    }
+
+    fn many_are_queued_as_fast_as_they_are_taken() {
+        let emulator = Emulator::start().unwrap();
+        let options = CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() };
+        let model = client!(emulator, options).model("abc").unwrap();
+        let submitting = emulator.model("abc").at("async_predict");
+        submitting.then(Answer::platform_error(429)).then(Answer::platform_error(502));
+        let requests = (0..5).map(|n| AsyncRequest::new(n).priority(if n == 3 { 9 } else { 1 }));
+        let mut line = model.submit_all(requests, SOON);
+        let (mut taken, mut told) = (Vec::new(), Vec::new());
+        while let Some(job) = wait(line.job()) {
+            match job {
+                Ok(job) => taken.push(job.value.id().to_owned()),
+                Err(error) => told.push(error.to_string()),
+            }
+        }
+        let queued: Vec<_> = emulator.jobs().all();
+        let ids: Vec<_> = queued.iter().map(|job| job.request_id.clone()).collect();
+        let inputs: Vec<_> = queued.iter().map(|job| job.submission["model_input"].clone()).collect();
+        assert_eq!(taken, ids);
+        // The first was refused, offered again, and may then have been queued: it is not a third time.
+        assert_eq!(inputs, [1, 2, 4]);
+        assert_eq!(emulator.seen().arrivals().len(), 2 + 3);
+        assert_eq!(told.len(), 2);
+        assert!(told[0].contains("502 Bad Gateway"), "{told:?}");
+        assert!(told[1].contains("priority is 9, allowed are 0, 1 and 2"), "{told:?}");
+        assert!(wait(line.job()).is_none());
+    }
+
+    fn a_run_that_is_refused_for_long_is_given_up() {
+        let emulator = Emulator::start().unwrap();
+        let options = CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() };
+        let chain = client!(emulator, options).chain("c1").unwrap();
+        emulator.chain("c1").at("async_run_remote").then(Answer::platform_error(429));
+        let mut line = chain.submit_all([new(), new()], Duration::from_millis(100));
+        assert_eq!(wait(line.job()).unwrap().unwrap_err().delivery(), Delivery::Refused);
+        assert!(wait(line.job()).unwrap().is_ok(), "the line goes on");
     }
 
     fn a_status_tells_all_there_is() {
