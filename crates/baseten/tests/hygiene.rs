@@ -2,7 +2,9 @@
 
 mod facades;
 
-use baseten::{CallOptions, Client, Credential, Error, Hosts, Method, RetryPolicy};
+use std::time::Duration;
+
+use baseten::{AsyncRequest, CallOptions, Client, Credential, Error, Hosts, Method, RetryPolicy};
 use baseten_core::{Access, Answer as Take, Endpoint, ModelId, Operation, Target, Template};
 use baseten_emulator::{Answer, Emulator, Fault, When};
 use serde_json::{Value, json};
@@ -55,6 +57,11 @@ async fn nothing_that_prints_shows_the_key() {
         builder().options(CallOptions { retry, ..CallOptions::default() }).build().unwrap();
     let model = client.model("abc").unwrap();
     printed.debug(&(&client, &model, model.sync(Method::GET, "x")));
+    let (chain, job) = (client.chain("c1").unwrap(), model.job("r1").unwrap());
+    printed.debug(&(&chain, &job, model.openai().unwrap()));
+    let requests = [AsyncRequest::new("hi")];
+    printed.debug(&(&requests, model.submit_all(requests.clone(), Duration::ZERO)));
+    printed.error(&job.status().await.unwrap_err());
     printed.debug(&model.predict::<_, Value>("hi").await.unwrap());
     printed.debug(&model.predict_stream("hi").await.unwrap());
 
