@@ -247,6 +247,13 @@ fn parse_location(what: &'static str, url: &str) -> Result<Location, InvalidUrl>
     if url.contains('#') {
         return Err(fault("has a fragment (#…), which no request carries"));
     }
+    // Also behind a `/` or `?` of the password, where a parser takes what is before it for the host:
+    // the key would go there.
+    if url.contains('@') {
+        return Err(fault(
+            "has '@' in it; a user or password is no part of it (write %40 in a path)",
+        ));
+    }
     let uri: Uri = url.parse().map_err(|_| fault("is not a URL"))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(fault("is not absolute; write it with https://"));
@@ -274,10 +281,11 @@ pub struct InvalidUrl {
 
 impl InvalidUrl {
     fn new(what: &'static str, url: &str, why: &'static str) -> Self {
-        // Up to the host: user info, path and query may hold secrets.
+        // The host alone: path and query may hold secrets. With an `@` anywhere, nobody can tell where
+        // a password ends, so nothing is shown.
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = if url.contains('@') { "" } else { host };
         Self { what, shown: host.escape_debug().to_string().into(), why }
     }
 }
@@ -317,14 +325,18 @@ mod tests {
             ("ftp://example.com", "neither http nor https"),
             ("https://example.com/v1?key=s3cret", "has a query"),
             ("https://example.com/#s3cret", "has a fragment"),
-            ("https://user:s3cret@example.com/", "has user info"),
+            ("https://user:s3cret@example.com/", "has '@' in it"),
+            ("https://user:s3/cret@example.com/", "has '@' in it"), // a password with a slash
+            ("https://s3cret:12/x@example.com/v1", "has '@' in it"), // else host `s3cret`, port 12
+            ("https://s3cret?x@example.com/", "has '@' in it"),
+            ("https://s3cret#x@example.com/", "has a fragment"),
             ("https://example.com:99999/", "is no number up to 65535"),
             ("https://example.com/a/../b", "'..' segment"),
             ("https://exa mple.com", "is not a URL"),
         ] {
             let message = Hosts::base_url(url).unwrap_err().to_string();
             assert!(message.contains(expect), "{url:?}: {message}");
-            assert!(!message.contains("s3cret"), "{message}");
+            assert!(!message.contains("s3"), "{message}");
         }
         assert!(Hosts::root("api.example.com/v1").is_err());
         assert!(Hosts::baseten().with_host_header("a b").is_err());
