@@ -222,7 +222,7 @@ impl Call {
         self.follow(now, verdict, error);
     }
 
-    /// The answer has a status other than 2xx. `body` is as much of it as was kept.
+    /// The answer has a status that [`Request::accepts`] does not. `body` is as much of it as was kept.
     pub fn on_rejected(&mut self, now: Duration, head: Parts, body: Bytes) {
         let api = ApiError::parse(&body);
         let trust = self.policy.trust_refusals;
@@ -242,7 +242,7 @@ impl Call {
         self.follow(now, verdict, error);
     }
 
-    /// The answer has a 2xx status: the call is never sent again, even if the body breaks.
+    /// The answer has the status that was asked for: the call is never sent again, even if the body breaks.
     #[must_use]
     pub fn accept(self, now: Duration, head: Parts) -> Accepted {
         self.budget.earn();

@@ -437,6 +437,9 @@ impl Inner {
     fn write_status(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(status) = self.status {
             write!(f, "{status}")?;
+            if status.is_success() {
+                f.write_str(", where the server was asked to switch protocols (101)")?;
+            }
         }
         let location = response::text(&self.headers, header::LOCATION);
         if let Some(location) = location.filter(|_| self.status.is_some_and(|s| s.is_redirection()))

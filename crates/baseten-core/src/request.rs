@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
@@ -68,6 +69,8 @@ pub struct Request {
     headers: Arc<HeaderMap>,
     body: Bytes,
     whole: bool,
+    /// Whether it asks for another protocol than HTTP.
+    upgrades: bool,
 }
 
 impl Template {
@@ -142,6 +145,28 @@ impl Template {
         request
     }
 
+    /// A request to open a WebSocket (RFC 6455), whose answer is accepted with 101 alone. `key` is what
+    /// the server proves to have read: 16 random bytes in base64.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if the key cannot stand in a header.
+    pub fn websocket(&self, key: &str) -> Result<Request, Error> {
+        let key = HeaderValue::from_str(key).map_err(|_| {
+            Error::request("the WebSocket key is not base64").at(&Label::of(&self.endpoint))
+        })?;
+        let request = Request { whole: false, upgrades: true, ..self.empty() };
+        let mut headers = HeaderMap::clone(&request.headers);
+        for (name, value) in [
+            (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+            (header::SEC_WEBSOCKET_KEY, key),
+        ] {
+            headers.insert(name, value);
+        }
+        Ok(Request { headers: Arc::new(headers), ..request })
+    }
+
     /// The same, with the answer taken in another way; the `accept` header becomes that way's.
     #[must_use]
     pub fn answering(mut self, answer: Answer) -> Self {
@@ -179,7 +204,8 @@ impl Template {
         if let Some(content_type) = content_type {
             Arc::make_mut(&mut headers).insert(header::CONTENT_TYPE, content_type);
         }
-        Request { endpoint: self.endpoint.clone(), headers, body, whole: self.whole }
+        let (endpoint, whole) = (self.endpoint.clone(), self.whole);
+        Request { endpoint, headers, body, whole, upgrades: false }
     }
 }
 
@@ -198,7 +224,7 @@ pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, Heade
 }
 
 /// What the client sets itself: two of any of these would let a request be read in two ways.
-const RESERVED: [HeaderName; 8] = [
+const RESERVED: [HeaderName; 12] = [
     header::AUTHORIZATION,
     header::HOST,
     header::CONTENT_LENGTH,
@@ -207,6 +233,10 @@ const RESERVED: [HeaderName; 8] = [
     header::UPGRADE,
     header::TE,
     header::EXPECT,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::SEC_WEBSOCKET_ACCEPT,
 ];
 
 impl Request {
@@ -232,6 +262,18 @@ impl Request {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// Whether it asks for another protocol: see [`Template::websocket`].
+    #[must_use]
+    pub fn upgrades(&self) -> bool {
+        self.upgrades
+    }
+
+    /// Whether this status is the one it asks for: 101 for an upgrade, any 2xx otherwise.
+    #[must_use]
+    pub fn accepts(&self, status: StatusCode) -> bool {
+        if self.upgrades { status == StatusCode::SWITCHING_PROTOCOLS } else { status.is_success() }
     }
 
     /// The request with an absolute URL, for another HTTP client.
@@ -391,6 +433,8 @@ mod tests {
             ("x-bad", "a\r\nb: c", "x-bad has a control byte"),
             ("Authorization", "Bearer other", "authorization is set by the client"),
             ("Content-Length", "3", "content-length is set by the client"),
+            ("Sec-WebSocket-Key", "a", "sec-websocket-key is set by the client"),
+            ("Sec-WebSocket-Extensions", "permessage-deflate", "is set by the client"),
         ] {
             let error = template.clone().header(name, value).unwrap_err();
             assert!(error.to_string().contains(expect), "{error}");
@@ -400,6 +444,38 @@ mod tests {
         let request = template.bytes("application/octet-stream", "raw").unwrap();
         assert_eq!(request.headers()["accept"], "audio/wav");
         assert!(template.bytes("a\nb", "raw").is_err());
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_by_headers_and_accepted_by_101() {
+        let template = template(&Hosts::baseten(), Answer::Stream).unwrap();
+        let request = template.websocket("MDEyMzQ1Njc4OWFiY2RlZg==").unwrap();
+        for (name, value) in [
+            ("authorization", Some("Api-Key k.s3cret")),
+            ("connection", Some("Upgrade")),
+            ("upgrade", Some("websocket")),
+            ("sec-websocket-version", Some("13")),
+            ("sec-websocket-key", Some("MDEyMzQ1Njc4OWFiY2RlZg==")),
+            ("sec-websocket-extensions", None), // none is offered, so none may come back
+            ("content-type", None),             // there is no body
+        ] {
+            let found = request.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(found, value, "{name}");
+        }
+        for (request, status, accepted) in [
+            (&request, 101, true),
+            (&request, 200, false), // the server has taken it for an ordinary GET
+            (&request, 426, false),
+            (&template.empty(), 200, true),
+            (&template.empty(), 101, false), // nobody asked to switch
+        ] {
+            assert_eq!(
+                request.accepts(StatusCode::from_u16(status).unwrap()),
+                accepted,
+                "{status}"
+            );
+        }
+        assert!(template.websocket("a\nb").is_err());
     }
 
     #[test]

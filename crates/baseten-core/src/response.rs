@@ -82,7 +82,7 @@ pub enum Framing {
 }
 
 impl Meta {
-    /// The status, 2xx.
+    /// The status: 2xx, or 101 of an upgrade.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status

@@ -38,8 +38,9 @@ pub(crate) struct Connection<N: Net> {
 /// hyper's two ends: where requests go in, and what moves them.
 pub(crate) struct Link<S: Socket> {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// `None` once hyper is done with the socket.
-    conn: Option<http1::Connection<Stream<S>, Full<Bytes>>>,
+    conn: http1::Connection<Stream<S>, Full<Bytes>>,
+    /// Whether hyper is done with the socket: it must not be polled again.
+    over: bool,
 }
 
 /// How hyper answers a request that it was handed.
@@ -54,7 +55,7 @@ impl<N: Net> Connection<N> {
     ) -> hyper::Result<Self> {
         let mut builder = http1::Builder::new();
         let (sender, conn) = builder.max_buf_size(HEAD_MAX).handshake(stream).await?;
-        let link = Link { sender, conn: Some(conn) };
+        let link = Link { sender, conn, over: false };
         let now = Instant::now();
         let (keep_alive, reused) = (None, false);
         let home = N::home();
@@ -121,14 +122,25 @@ impl<S: Socket> Link<S> {
     fn settle(&mut self) -> bool {
         // The waker of the call that was last here is let go of with it.
         let cx = &mut Context::from_waker(Waker::noop());
-        self.poll_conn(cx).is_none() && self.conn.is_some() && self.sender.is_ready()
+        self.poll_conn(cx).is_none() && !self.over && self.sender.is_ready()
+    }
+
+    /// The stream after the server has switched protocols, and what came of the new one together with
+    /// its answer. hyper is done with a connection as soon as it has read a 101.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn into_stream(self) -> (Stream<S>, Bytes) {
+        let parts = self.conn.into_parts();
+        (parts.io, parts.read_buf)
     }
 
     /// Moves hyper's connection; `Some` when it ended just now.
     fn poll_conn(&mut self, cx: &mut Context<'_>) -> Option<hyper::Result<()>> {
-        match Pin::new(self.conn.as_mut()?).poll(cx) {
+        if self.over {
+            return None;
+        }
+        match Pin::new(&mut self.conn).poll(cx) {
             Poll::Ready(ended) => {
-                self.conn = None;
+                self.over = true;
                 Some(ended)
             }
             Poll::Pending => None,

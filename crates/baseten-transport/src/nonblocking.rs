@@ -2,6 +2,7 @@
 //!
 //! No task is spawned, so dropping a future or a [`Body`] closes its socket before the drop returns.
 
+mod upgrade;
 pub(crate) mod wait;
 
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use bytes::Bytes;
 use crate::options::Options;
 use crate::send::{Answer, Sender};
 use wait::Tokio;
+
+pub use upgrade::{Upgrade, Upgraded};
 
 /// Sends requests from within a tokio runtime (with its I/O and time drivers on). Clones share one
 /// pool.

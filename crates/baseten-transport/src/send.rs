@@ -15,6 +15,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
 use http_body_util::Full;
+use hyper::body::Incoming;
 
 use crate::body::Body;
 use crate::clock::{Limits, Silence};
@@ -24,7 +25,11 @@ use crate::failure;
 use crate::net::{Elapsed, Net};
 use crate::options::Options;
 use crate::pool::Pool;
+#[cfg(feature = "tokio")]
+use crate::stream::Stream;
 use crate::tls;
+#[cfg(feature = "tokio")]
+use crate::wire::Wire;
 
 /// What all calls of a client share.
 pub(crate) struct Sender<N: Net> {
@@ -51,6 +56,34 @@ impl<N: Net> Sender<N> {
         request: &Request,
         options: &CallOptions,
     ) -> Result<Answer<N>, Error> {
+        let (accepted, arrived, began) = self.run(request, options).await?;
+        Ok(Answer { accepted, body: self.body(arrived, request), began })
+    }
+
+    /// The same for a request to switch protocols: what is left is the connection itself. It serves no
+    /// other call after this.
+    #[cfg(feature = "tokio")]
+    pub(crate) async fn upgrade(
+        &self,
+        request: &Request,
+        options: &CallOptions,
+    ) -> Result<Switched<N>, Error> {
+        if !request.upgrades() {
+            return Err(Error::request("the request does not ask to switch protocols"));
+        }
+        let (accepted, arrived, began) = self.run(request, options).await?;
+        let Connection { link, wire, .. } = *arrived.connection;
+        let (stream, early) = link.into_stream();
+        let meta = accepted.finish(began.elapsed(), ()).meta;
+        Ok(Switched { stream, early, wire, meta })
+    }
+
+    /// Runs the call up to the head of the answer that it accepts.
+    async fn run(
+        &self,
+        request: &Request,
+        options: &CallOptions,
+    ) -> Result<(Accepted, Arrived<N>, Instant), Error> {
         let began = Instant::now();
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
         let start = Start { wall: SystemTime::now(), seed };
@@ -64,11 +97,11 @@ impl<N: Net> Sender<N> {
                     let limits = Limits::new(attempt.clocks, began);
                     match self.attempt(to_hyper(request, &attempt), request, limits).await {
                         Err(failure) => call.on_failure(began.elapsed(), failure),
-                        Ok((head, body)) if head.status.is_success() => {
-                            let accepted = call.accept(began.elapsed(), head);
-                            return Ok(Answer { accepted, body, began });
+                        Ok((head, arrived)) if request.accepts(head.status) => {
+                            return Ok((call.accept(began.elapsed(), head), arrived, began));
                         }
-                        Ok((head, mut body)) => {
+                        Ok((head, arrived)) => {
+                            let mut body = self.body(arrived, request);
                             let kept = body.collect(options.limits.error_body, Framing::Chunked);
                             // A part of what it says is better than nothing.
                             let kept = kept.await.unwrap_or_else(|(_, part)| part);
@@ -87,7 +120,7 @@ impl<N: Net> Sender<N> {
         http: http::Request<Full<Bytes>>,
         request: &Request,
         limits: Limits,
-    ) -> Result<(Parts, Body<N>), Failure> {
+    ) -> Result<(Parts, Arrived<N>), Failure> {
         let origin = request.endpoint().origin();
         let mut connection = match self.pool.checkout(origin) {
             Some(connection) => connection,
@@ -97,9 +130,21 @@ impl<N: Net> Sender<N> {
         if let Some(promised) = promised(&head.headers) {
             connection.keep_alive = Some(promised);
         }
-        let body = Body::new((connection, incoming), self.pool.clone(), origin.clone(), limits);
-        Ok((head, body))
+        Ok((head, Arrived { connection, incoming, limits }))
     }
+
+    fn body(&self, arrived: Arrived<N>, request: &Request) -> Body<N> {
+        let Arrived { connection, incoming, limits } = arrived;
+        let origin = request.endpoint().origin().clone();
+        Body::new((connection, incoming), self.pool.clone(), origin, limits)
+    }
+}
+
+/// An answer of which only the head has been read.
+struct Arrived<N: Net> {
+    connection: Box<Connection<N>>,
+    incoming: Incoming,
+    limits: Limits,
 }
 
 /// Sends the request and waits for the head of its answer.
@@ -107,7 +152,7 @@ async fn exchange<N: Net>(
     connection: &mut Connection<N>,
     request: http::Request<Full<Bytes>>,
     limits: &Limits,
-) -> Result<http::Response<hyper::body::Incoming>, Failure> {
+) -> Result<http::Response<Incoming>, Failure> {
     let Connection { link, wire, timer, reused, .. } = connection;
     let (sent, received) = (wire.sent(), wire.received());
     let mut pending = pin!(link.start(request));
@@ -145,6 +190,16 @@ fn promised(headers: &HeaderMap) -> Option<Duration> {
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// A connection on which another protocol is spoken from now on.
+#[cfg(feature = "tokio")]
+pub(crate) struct Switched<N: Net> {
+    pub(crate) stream: Stream<N::Socket>,
+    /// What came of the new protocol together with the answer.
+    pub(crate) early: Bytes,
+    pub(crate) wire: Arc<Wire<N::Socket>>,
+    pub(crate) meta: Meta,
+}
 
 /// An accepted answer, its body still on the wire.
 pub(crate) struct Answer<N: Net> {

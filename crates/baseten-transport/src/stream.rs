@@ -34,6 +34,14 @@ impl<S: Socket> Stream<S> {
         Self { raw: Raw { wire, broken: None }, layer: Layer::Tls(session) }
     }
 
+    /// The write that failed. hyper hears of it when there is nothing left to read; who writes without
+    /// reading has to ask.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn broken(&self) -> Option<io::Error> {
+        let broken = self.raw.broken.as_ref()?;
+        Some(io::Error::new(broken.kind(), broken.to_string()))
+    }
+
     /// Ready when bytes of the application can be written.
     pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.layer {

@@ -7,7 +7,7 @@ use baseten_core::{
     Answer, AsyncRequest, CallOptions, ChainId, Error, Meta, Operation, QueueStatus, Response,
     Target, Template,
 };
-use baseten_transport::nonblocking::Body;
+use baseten_transport::nonblocking::{Body, Upgrade};
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
@@ -223,6 +223,15 @@ impl Chain {
     /// Whatever the call came to.
     pub async fn queue_status(&self) -> Result<Response<QueueStatus>, Error> {
         self.at.queue_status().await
+    }
+
+    /// What WebSockets to this chain are opened with (`…/websocket`), by the crate `baseten-websocket`:
+    /// its transport, address, key, headers and options. Opens nothing yet.
+    ///
+    /// # Errors
+    /// None that [`crate::Client::chain`] has not found before.
+    pub fn websocket(&self) -> Result<Upgrade, Error> {
+        self.at.websocket()
     }
 
     /// A request to a route of the entry point's own server (`…/sync/{route}`), query included.

@@ -8,7 +8,7 @@ use baseten_core::{
     Error, Meta, Operation, QueueStatus, Request, Response, Route, StartStep, StartWait, Submitted,
     Target, Template,
 };
-use baseten_transport::nonblocking::Body;
+use baseten_transport::nonblocking::{Body, Upgrade};
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
@@ -130,6 +130,12 @@ impl Deployment {
             self.client.pause(pause).await;
         }
         self.fetch(&request).await
+    }
+
+    pub(crate) fn websocket(&self) -> Result<Upgrade, Error> {
+        let template = self.template(&Operation::WebSocket, Answer::Stream)?;
+        let (transport, options) = (self.client.transport.clone(), self.options);
+        Ok(Upgrade { transport, template, options })
     }
 
     pub(crate) fn sync(&self, method: Method, route: &str) -> SyncRequest {

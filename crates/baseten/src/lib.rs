@@ -55,5 +55,6 @@ pub use baseten_transport::Proxies;
 #[cfg(feature = "tls")]
 pub use baseten_transport::Tls;
 pub use baseten_transport::nonblocking::Body as ByteStream;
+pub use baseten_transport::nonblocking::Upgrade;
 pub use bytes::Bytes;
 pub use http::Method;

@@ -7,7 +7,7 @@ use baseten_core::{
     Answer, AsyncRequest, CallOptions, Error, Meta, ModelId, Operation, QueueStatus, Response,
     Target, Template,
 };
-use baseten_transport::nonblocking::Body;
+use baseten_transport::nonblocking::{Body, Upgrade};
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
@@ -222,6 +222,15 @@ impl Model {
     /// Whatever the call came to.
     pub async fn queue_status(&self) -> Result<Response<QueueStatus>, Error> {
         self.at.queue_status().await
+    }
+
+    /// What WebSockets to this model are opened with (`…/websocket`), by the crate `baseten-websocket`:
+    /// its transport, address, key, headers and options. Opens nothing yet.
+    ///
+    /// # Errors
+    /// None that [`crate::Client::model`] has not found before.
+    pub fn websocket(&self) -> Result<Upgrade, Error> {
+        self.at.websocket()
     }
 
     /// A request to a route of the container's own server (`…/sync/{route}`), query included.

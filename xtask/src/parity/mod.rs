@@ -44,11 +44,23 @@ const PAIRS: &[Pair] = &[
     },
 ];
 
-const EXCEPTIONS: &[Exception] = &[Exception {
-    side: Side::Blocking,
-    line: "impl Iterator for Body { type Item = Result<Bytes, Error>; }",
-    why: "a blocking body is read with `for`; an async one with `while let` over `chunk()`",
-}];
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        side: Side::Blocking,
+        line: "impl Iterator for Body { type Item = Result<Bytes, Error>; }",
+        why: "a blocking body is read with `for`; an async one with `while let` over `chunk()`",
+    },
+    async_alone("use upgrade::Upgrade"),
+    async_alone("use upgrade::Upgraded"),
+    async_alone("use baseten_transport::blocking::Upgrade"),
+    async_alone("impl Model: fn websocket(&self) -> Result<Upgrade, Error>"),
+    async_alone("impl Chain: fn websocket(&self) -> Result<Upgrade, Error>"),
+];
+
+/// Whoever talks both ways at once waits for two things, which takes two threads or none.
+const fn async_alone(line: &'static str) -> Exception {
+    Exception { side: Side::Waiting, line, why: "WebSockets are async alone" }
+}
 
 /// A side's files by name, each with its surface.
 type Surfaces = BTreeMap<PathBuf, Surface>;

@@ -156,3 +156,12 @@ pub(crate) fn read_head(stream: &mut impl Read) -> Option<String> {
     }
     Some(String::from_utf8(head).unwrap())
 }
+
+/// Answers each request without a body with these bytes until the peer leaves.
+pub(crate) fn answer_bodiless(stream: &mut (impl Read + Write), bytes: &str) {
+    while read_head(stream).is_some() {
+        if stream.write_all(bytes.as_bytes()).and_then(|()| stream.flush()).is_err() {
+            return;
+        }
+    }
+}
