@@ -210,10 +210,13 @@ impl Call {
         let (cause, reused) = (failure.cause, failure.reused);
         self.record(now, Outcome::Failed(cause), delivery, None);
         let error = Error::failed(&self.label, failure, delivery);
-        // What the caller decided, what the clock decided, and a handshake that fails the same again.
+        // What the caller decided, what the clock decided, and what fails the same again.
         let over = matches!(
             cause,
-            Cause::Canceled | Cause::Tls | Cause::Timeout { clock: Clock::Total, .. }
+            Cause::Canceled
+                | Cause::Tls
+                | Cause::ProxyLogin
+                | Cause::Timeout { clock: Clock::Total, .. }
         );
         // A pooled connection that was dead all along says nothing about the server: no pause.
         let pause = (reused && delivery == Delivery::NotSent).then_some(Duration::ZERO);

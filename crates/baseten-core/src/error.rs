@@ -61,7 +61,7 @@ struct Retry {
 pub enum ErrorKind {
     /// The request could not be built: a bad id, key, header or body. Nothing was sent.
     Request,
-    /// No connection: name resolution, TCP or TLS. The server saw nothing.
+    /// No connection: name resolution, TCP, proxy or TLS. The server saw nothing.
     Connect,
     /// A clock ran out; [`Error::clock`] tells which.
     Timeout,
@@ -261,7 +261,7 @@ impl Error {
 
     pub(crate) fn failed(label: &Label, failure: Failure, delivery: Delivery) -> Self {
         let kind = match failure.cause {
-            Cause::Resolve | Cause::Connect | Cause::Tls => ErrorKind::Connect,
+            Cause::Resolve | Cause::Connect | Cause::ProxyLogin | Cause::Tls => ErrorKind::Connect,
             Cause::Timeout { .. } => ErrorKind::Timeout,
             Cause::Disconnected | Cause::Malformed => ErrorKind::Disconnected,
             Cause::HeadTooLarge { .. } | Cause::BodyTooLarge { .. } => ErrorKind::TooLarge,
@@ -400,6 +400,11 @@ impl Inner {
             Cause::Connect => {
                 f.write_str("no connection to ")?;
                 origin(f)
+            }
+            Cause::ProxyLogin => {
+                f.write_str("the proxy on the way to ")?;
+                origin(f)?;
+                f.write_str(" wants another login: give user and password in the proxy's URL")
             }
             Cause::Tls => {
                 f.write_str("TLS handshake failed with ")?;

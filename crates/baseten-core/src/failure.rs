@@ -44,6 +44,8 @@ pub enum Cause {
     Resolve,
     /// No TCP connection came about.
     Connect,
+    /// A proxy on the way wants another login (407, or the same in SOCKS5).
+    ProxyLogin,
     /// The TLS handshake failed.
     Tls,
     /// A clock ran out.

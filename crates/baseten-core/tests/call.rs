@@ -198,10 +198,12 @@ fn the_server_can_be_told_the_deadline() {
 }
 
 #[test]
-fn a_tls_failure_is_not_tried_again() {
-    let mut s = Scenario::predict(RetryPolicy::default());
-    let error = s.sends(1).breaks(Cause::Tls, 0).fails();
-    assert_eq!((error.stop(), error.delivery()), (Stop::Final, Delivery::NotSent));
+fn what_fails_the_same_again_is_not_tried_again() {
+    for cause in [Cause::Tls, Cause::ProxyLogin] {
+        let mut s = Scenario::predict(RetryPolicy::default());
+        let error = s.sends(1).breaks(cause, 0).fails();
+        assert_eq!((error.stop(), error.delivery()), (Stop::Final, Delivery::NotSent));
+    }
 }
 
 #[test]

@@ -94,8 +94,15 @@ impl<S: Socket> Link<S> {
     ) -> Poll<Result<http::Response<Incoming>, hyper::Error>> {
         let ended = self.poll_conn(cx);
         sent.poll(cx).map(|sent| {
-            // The connection's own error says more than that the request came back.
-            sent.map_err(|back| ended.and_then(Result::err).unwrap_or_else(|| back.into_error()))
+            sent.map_err(|back| {
+                // What the request was told is what broke the connection. If it was told no more than
+                // that it comes back, the connection's own error says why; in any other case that one
+                // may be about closing what was broken already.
+                let error = back.error();
+                let untold = error.is_canceled() && std::error::Error::source(error).is_none();
+                let ended = ended.and_then(Result::err).filter(|_| untold);
+                ended.unwrap_or_else(|| back.into_error())
+            })
         })
     }
 

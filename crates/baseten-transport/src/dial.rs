@@ -40,7 +40,7 @@ pub(crate) async fn dial<N: Net>(
     let mut timer = N::Timer::default();
     let tunnel = proxy::tunnel::<N>(&connector.proxies, origin, &mut timer, due).await;
     let wire = match tunnel {
-        Some(tunnel) => tunnel.map_err(failed(|_| Cause::Connect))?,
+        Some(tunnel) => tunnel.map_err(failed(failure::of_tunnel))?,
         None => {
             let addresses = locate::<N>(origin, due).await.map_err(failed(|_| Cause::Resolve))?;
             let socket =

@@ -21,6 +21,15 @@ pub(crate) fn of_dial(
     Failure::before_sending(cause, Some(error.into()))
 }
 
+/// A proxy that could not be reached, or refused, may do better next time; one that does not take the
+/// login will not.
+pub(crate) fn of_tunnel(error: &io::Error) -> Cause {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Cause::ProxyLogin,
+        _ => Cause::Connect,
+    }
+}
+
 /// A connection that breaks during the handshake may do better next time; one whose certificate is
 /// not trusted, or that speaks no TLS, will not.
 pub(crate) fn of_handshake(error: &io::Error) -> Cause {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use baseten_core::{Cause, Clock, Delivery, ErrorKind, Timeouts};
+use baseten_core::{Cause, Clock, Delivery, ErrorKind, Stop, Timeouts};
 use baseten_transport::{Options, Proxies};
 use waits::secure::{Authority, config, serve};
 use waits::{OK, Server, answer, each, read_head, told};
@@ -165,19 +165,24 @@ fn a_socks5_proxy_opens_tunnels_for_plain_and_tls() {
     }
 }
 
+/// What proxies say of a login.
+const LOGIN: [&str; 3] =
+    ["407 Proxy Authentication Required", "wants a login other than", "status 7"];
+
 #[test]
 fn a_refusal_is_told_with_its_code_and_without_credentials() {
     let long: &'static [u8] =
         format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(9000)).leak().as_bytes();
+    // What is about the login is the same however often it is asked, and so is final.
     let answers: [(&str, &'static [&'static [u8]], &str); 11] = [
-        ("http", &[b"HTTP/1.1 407 Who\r\n\r\n"], "407 Proxy Authentication Required"),
+        ("http", &[b"HTTP/1.1 407 Who\r\n\r\n"], LOGIN[0]),
         ("http", &[b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"], "403 Forbidden"),
         ("http", &[b"HTTP/1.0 503 X\r\n\r\n"], "503 Service Unavailable"),
         ("http", &[b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"], "not a head"),
         ("http", &[b"HTTP/1.1 200 O"], "closed the connection before it answered"),
         ("http", vec![long].leak(), "more than 8192 bytes"),
-        ("socks5", &[b"\x05\xff"], "wants a login other than"),
-        ("socks5", &[b"\x05\x02", b"\x01\x07"], "status 7"),
+        ("socks5", &[b"\x05\xff"], LOGIN[1]),
+        ("socks5", &[b"\x05\x02", b"\x01\x07"], LOGIN[2]),
         ("socks5", &[b"\x05\x02", b"\x01\x00", b"\x05\x02\x00"], "reply 2, not allowed"),
         ("socks5", &[b"\x05\x02", b"\x01\x00", b"\x05\x05"], "reply 5, connection refused"),
         ("socks5", &[b"HTTP/1.1 400 X\r\n\r\n"], "not SOCKS5"),
@@ -189,8 +194,15 @@ fn a_refusal_is_told_with_its_code_and_without_credentials() {
             let error = transport.post(SECURE).unwrap_err();
             let all = format!("{} {} {error:?}", transport.name(), told(&error));
             assert!(all.contains(expect) && all.contains("127.0.0.1"), "{all}");
-            assert_eq!((error.kind(), error.cause()), (ErrorKind::Connect, Some(Cause::Connect)));
-            assert_eq!(error.delivery(), Delivery::NotSent, "{all}");
+            let (cause, stop) = if LOGIN.contains(&expect) {
+                (Cause::ProxyLogin, Stop::Final)
+            } else {
+                (Cause::Connect, Stop::Attempts)
+            };
+            assert_eq!((error.kind(), error.cause()), (ErrorKind::Connect, Some(cause)));
+            assert_eq!((error.delivery(), error.stop()), (Delivery::NotSent, stop), "{all}");
+            let advice = error.to_string().contains("give user and password in the proxy's URL");
+            assert_eq!(advice, stop == Stop::Final, "{error}");
             for secret in ["s3cret", "us3r", "dXMzcjpzM2NyZXQ="] {
                 assert!(!all.contains(secret), "{all}");
             }

@@ -203,6 +203,17 @@ pub(crate) enum Refusal {
     TooLongToSay,
 }
 
+impl Refusal {
+    /// Whether it is about who asks, which is the same however often it is asked.
+    pub(crate) fn is_about_login(self) -> bool {
+        match self {
+            Self::Status(status) => status == StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            Self::LoginWanted | Self::NoMethod | Self::Login(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,11 +1,13 @@
 //! A connection to a proxy that has become one to a target.
 
+use std::io::ErrorKind::PermissionDenied;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use baseten_core::Origin;
 
+use super::handshake::Refusal;
 use super::{Handshake, Proxies, Proxy};
 use crate::clock::Due;
 use crate::dial;
@@ -22,7 +24,18 @@ pub(crate) async fn tunnel<N: Net>(
 ) -> Option<io::Result<Arc<Wire<N::Socket>>>> {
     let proxy = proxies.on_the_way_to(origin)?;
     let tunnel = through::<N>(proxy, origin, timer, due).await;
-    Some(tunnel.map_err(|error| io::Error::new(error.kind(), format!("{proxy}: {error}"))))
+    Some(tunnel.map_err(|error| io::Error::new(kind(&error), format!("{proxy}: {error}"))))
+}
+
+/// `PermissionDenied` stands for a login that the proxy does not take, and for nothing else: a system
+/// that forbids the connection itself says so in the text.
+fn kind(error: &io::Error) -> io::ErrorKind {
+    let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
+    match error.kind() {
+        _ if refusal.is_some_and(|refusal| refusal.is_about_login()) => PermissionDenied,
+        PermissionDenied => io::ErrorKind::Other,
+        kind => kind,
+    }
 }
 
 async fn through<N: Net>(
