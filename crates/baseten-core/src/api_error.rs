@@ -3,12 +3,14 @@
 //! One endpoint can give any of them: the platform's, the model server's, an engine's, a proxy's
 //! HTML. Reading one never fails: what has no known shape is its own message.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::chain_error::{self, StackFrame};
+use crate::redact::Secret;
 
 /// What an error body says, with everything it held.
 ///
@@ -71,6 +73,20 @@ impl ApiError {
             param: param.map(Into::into),
             raw: Some(value),
         }
+    }
+
+    /// The same, with the call's key taken out of every text.
+    pub(crate) fn without(mut self, secret: &Secret) -> Self {
+        let texts = [&mut self.code, &mut self.kind, &mut self.param].into_iter().flatten();
+        for text in texts.chain([&mut self.message]) {
+            if let Cow::Owned(clean) = secret.hide(text) {
+                *text = clean.into();
+            }
+        }
+        if let Some(raw) = &mut self.raw {
+            secret.hide_in(raw);
+        }
+        self
     }
 
     /// What went wrong, in the server's words; at most 1000 bytes, empty if the body was. Of a chain

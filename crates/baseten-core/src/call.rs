@@ -227,6 +227,10 @@ impl Call {
 
     /// The answer has a status that [`Request::accepts`] does not. `body` is as much of it as was kept.
     pub fn on_rejected(&mut self, now: Duration, head: Parts, body: Bytes) {
+        let body = match self.label.secret() {
+            Some(secret) => secret.hide_bytes(body),
+            None => body,
+        };
         let api = ApiError::parse(&body);
         let trust = self.policy.trust_refusals;
         let endpoint = self.label.endpoint();

@@ -1,5 +1,6 @@
 //! Why a call gave no usable response: the one error of everything that sends.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -155,7 +156,7 @@ impl Error {
     }
 
     /// What is kept of the answer's body: the whole for [`ErrorKind::Decode`], the beginning (64 KiB
-    /// unless set) for an error status.
+    /// unless set) for an error status, with `[redacted]` where the server echoed the call's key.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.0.body
@@ -209,10 +210,14 @@ impl Error {
         self.0.call.as_ref().map(|call| call.endpoint().path())
     }
 
-    /// The error with what the server said about it.
+    /// The error with what the server said about it, the call's key taken out.
     #[must_use]
     pub fn with_api(mut self, api: ApiError) -> Self {
-        self.0.api = Some(api);
+        let secret = self.0.call.as_ref().and_then(Label::secret);
+        self.0.api = Some(match secret {
+            Some(secret) => api.without(secret),
+            None => api,
+        });
         self
     }
 
@@ -286,8 +291,7 @@ impl Error {
         error.0.headers = head.headers;
         error.0.received = body.len() as u64;
         error.0.body = body;
-        error.0.api = Some(api);
-        error
+        error.with_api(api)
     }
 
     /// A body that is not the JSON its type promised. The whole of it is kept.
@@ -300,11 +304,12 @@ impl Error {
         } else {
             format!("the answer is not the JSON expected, at byte {at} of {} ({kind})", body.len())
         };
-        let why = Unreadable(brief(&error.to_string()));
+        let why = Unreadable(brief(&meta.label.hide(&error.to_string())));
         Self::content(&meta, ErrorKind::Decode, message, body).because(why)
     }
 
     pub(crate) fn content(meta: &Meta, kind: ErrorKind, message: String, body: Bytes) -> Self {
+        let message = meta.label.hide(&message).into_owned();
         let mut error = Self::new(kind, What::Said(message), Delivery::Answered).at(&meta.label);
         error.0.received = body.len() as u64;
         error.0.body = body;
@@ -381,6 +386,11 @@ impl fmt::Display for Error {
 }
 
 impl Inner {
+    /// A text of the server's without the call's key.
+    fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.call.as_ref().map_or(text.into(), |call| call.hide(text))
+    }
+
     fn write_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cause = match &self.what {
             What::Said(message) => return f.write_str(message),
@@ -450,17 +460,18 @@ impl Inner {
         if let Some(location) = location.filter(|_| self.status.is_some_and(|s| s.is_redirection()))
         {
             // A query may hold a signed URL's secrets.
-            let place = location.split('?').next().unwrap_or_default().escape_debug();
+            let place = self.hide(location.split('?').next().unwrap_or_default());
             write!(
                 f,
-                " to {place}; redirects are not followed, the key belongs to its own origin"
+                " to {}; redirects are not followed, the key belongs to its own origin",
+                place.escape_debug()
             )?;
         }
         if let Some(message) = self.api.as_ref().map(ApiError::message).filter(|m| !m.is_empty()) {
             write!(f, ": {}", brief(message))?;
         }
         match response::request_id(&self.headers) {
-            Some(id) => write!(f, " (request {})", brief(id)),
+            Some(id) => write!(f, " (request {})", brief(&self.hide(id))),
             None => Ok(()),
         }
     }

@@ -28,6 +28,7 @@ mod pace;
 mod pacer;
 mod pressure;
 mod ready;
+mod redact;
 mod request;
 mod response;
 mod route;

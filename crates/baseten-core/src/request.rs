@@ -3,6 +3,7 @@
 //! What does not change between calls is built once, in a [`Template`]: address, key, and headers.
 //! A call adds its body.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::credential::Credential;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::redact::Secret;
 
 /// Says who calls. It must never contain `openai`: a Truss server (0.18) then no longer gathers a
 /// stream for `Accept: application/json`.
@@ -57,7 +59,7 @@ impl Answer {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Template {
-    endpoint: Arc<Endpoint>,
+    label: Label,
     headers: Arc<HeaderMap>,
     whole: bool,
 }
@@ -65,7 +67,7 @@ pub struct Template {
 /// One request with its body. Cheap to clone and to send again.
 #[derive(Clone, Debug)]
 pub struct Request {
-    endpoint: Arc<Endpoint>,
+    label: Label,
     headers: Arc<HeaderMap>,
     body: Bytes,
     whole: bool,
@@ -82,19 +84,21 @@ impl Template {
     pub fn new(endpoint: Endpoint, credential: &Credential, answer: Answer) -> Result<Self, Error> {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::HOST, endpoint.host().clone());
-        if let Some(authorization) = credential.header_for(&endpoint) {
-            if !endpoint.key_may_be_sent() {
+        let authorization = credential.header_for(&endpoint).cloned();
+        let key_may_be_sent = endpoint.key_may_be_sent();
+        let label = Label::new(endpoint, authorization.as_ref().map(Secret::of));
+        if let Some(authorization) = authorization {
+            if !key_may_be_sent {
                 let why =
                     "the key would go over plain HTTP; use https, or say Hosts::allow_plain_http";
-                return Err(Error::request(why).at(&Label::of(&Arc::new(endpoint))));
+                return Err(Error::request(why).at(&label));
             }
-            headers.insert(header::AUTHORIZATION, authorization.clone());
+            headers.insert(header::AUTHORIZATION, authorization);
         }
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(header::ACCEPT, answer.accept());
         headers.insert(header::CONTENT_TYPE, JSON);
-        let (endpoint, headers) = (Arc::new(endpoint), Arc::new(headers));
-        Ok(Self { endpoint, headers, whole: answer.is_whole() })
+        Ok(Self { label, headers: Arc::new(headers), whole: answer.is_whole() })
     }
 
     /// Adds or replaces a header of every request.
@@ -103,7 +107,7 @@ impl Template {
     /// [`crate::ErrorKind::Request`] if name or value cannot stand in a header, or the name is one
     /// that the client sets itself: `authorization`, `host`, and what frames a message.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
-        let fault = |why: String| Error::request(why).at(&Label::of(&self.endpoint));
+        let fault = |why: String| Error::request(why).at(&self.label);
         let (name, value) = parse_header(name, value).map_err(fault)?;
         Arc::make_mut(&mut self.headers).insert(name, value);
         Ok(self)
@@ -151,9 +155,8 @@ impl Template {
     /// # Errors
     /// [`crate::ErrorKind::Request`] if the key cannot stand in a header.
     pub fn websocket(&self, key: &str) -> Result<Request, Error> {
-        let key = HeaderValue::from_str(key).map_err(|_| {
-            Error::request("the WebSocket key is not base64").at(&Label::of(&self.endpoint))
-        })?;
+        let key = HeaderValue::from_str(key)
+            .map_err(|_| Error::request("the WebSocket key is not base64").at(&self.label))?;
         let request = Request { whole: false, upgrades: true, ..self.empty() };
         let mut headers = HeaderMap::clone(&request.headers);
         for (name, value) in [
@@ -178,7 +181,7 @@ impl Template {
     /// Where it goes.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        self.label.endpoint()
     }
 
     fn encode<T: Serialize + ?Sized>(&self, input: &T) -> Result<Bytes, Error> {
@@ -187,14 +190,13 @@ impl Template {
             Ok(()) => Ok(body.into()),
             Err(error) => Err(Error::request("the input does not serialize to JSON")
                 .because(error)
-                .at(&Label::of(&self.endpoint))),
+                .at(&self.label)),
         }
     }
 
     fn content_type(&self, content_type: &str) -> Result<HeaderValue, Error> {
         HeaderValue::from_str(content_type).map_err(|_| {
-            Error::request("the content type has a control byte or is not ASCII")
-                .at(&Label::of(&self.endpoint))
+            Error::request("the content type has a control byte or is not ASCII").at(&self.label)
         })
     }
 
@@ -204,8 +206,8 @@ impl Template {
         if let Some(content_type) = content_type {
             Arc::make_mut(&mut headers).insert(header::CONTENT_TYPE, content_type);
         }
-        let (endpoint, whole) = (self.endpoint.clone(), self.whole);
-        Request { endpoint, headers, body, whole, upgrades: false }
+        let (label, whole) = (self.label.clone(), self.whole);
+        Request { label, headers, body, whole, upgrades: false }
     }
 }
 
@@ -243,7 +245,7 @@ impl Request {
     /// Where it goes.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        self.label.endpoint()
     }
 
     /// Its headers, without `content-length`.
@@ -280,9 +282,9 @@ impl Request {
     #[must_use]
     pub fn to_http(&self) -> http::Request<Bytes> {
         let mut request = http::Request::new(self.body.clone());
-        *request.method_mut() = self.endpoint.method().clone();
+        *request.method_mut() = self.endpoint().method().clone();
         *request.uri_mut() = self
-            .endpoint
+            .endpoint()
             .url()
             .parse()
             .expect("an origin and an origin-form URI make an absolute one");
@@ -291,7 +293,7 @@ impl Request {
     }
 
     pub(crate) fn label(&self) -> Label {
-        Label::of(&self.endpoint)
+        self.label.clone()
     }
 }
 
@@ -352,21 +354,31 @@ impl RequestBuilder {
     }
 }
 
-/// How errors name a call.
+/// Where a call goes: how errors name it, and what they must not show.
 #[derive(Clone, Debug)]
-pub(crate) struct Label(Arc<Endpoint>);
+pub(crate) struct Label(Arc<(Endpoint, Option<Secret>)>);
 
 impl Label {
-    pub(crate) fn of(endpoint: &Arc<Endpoint>) -> Self {
-        Self(endpoint.clone())
+    fn new(endpoint: Endpoint, secret: Option<Secret>) -> Self {
+        Self(Arc::new((endpoint, secret)))
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.0
+        &self.0.0
+    }
+
+    /// The key that is sent with the call.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        self.0.1.as_ref()
+    }
+
+    /// The text without the call's key.
+    pub(crate) fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.secret().map_or(text.into(), |secret| secret.hide(text))
     }
 
     pub(crate) fn is_head(&self) -> bool {
-        self.0.method() == http::Method::HEAD
+        self.endpoint().method() == http::Method::HEAD
     }
 }
 

@@ -92,6 +92,65 @@ async fn nothing_that_prints_shows_the_key() {
 }
 
 #[test]
+fn a_server_that_echoes_the_key_is_not_quoted() {
+    let in_text = || Answer::bytes("text/plain", format!("no such key: {CANARY}"));
+    let in_json = || {
+        let said = json!({"error": {"message": CANARY, "code": CANARY, CANARY: [CANARY]}});
+        Answer::json(said)
+    };
+    let split = format!("{}{CANARY}", "x".repeat(995));
+    let wrong = json!({"n": CANARY});
+    //   answer                                              why the key is in what it leads to
+    let answers = [
+        in_text().with_status(401),                          // the message
+        in_text().with_status(503),                          // the same, tried again
+        in_json().with_status(400),                          // every member of the JSON
+        Answer::bytes("text/plain", split).with_status(500), // where messages are cut
+        Answer::status(307).header("location", &format!("https://{CANARY}.example/")),
+        Answer::status(404).header("x-request-id", CANARY),
+        Answer::json(wrong), // serde quotes what it did not expect
+    ];
+    macro_rules! told {
+        ($facade:ident, $wait:expr) => {
+            for answer in &answers {
+                let emulator = Emulator::builder().key(CANARY).start().unwrap();
+                emulator.model("abc").answer(answer.clone());
+                let client = $facade::Client::builder().api_key(CANARY);
+                let options = facades::once();
+                let client = client.base_url(emulator.base_url("abc")).options(options);
+                let model = client.build().unwrap().model("abc").unwrap();
+                type Number = std::collections::BTreeMap<String, u64>;
+                let error = $wait(model.predict::<_, Number>("hi")).unwrap_err();
+                let mut printed = Printed::default();
+                printed.error(&error);
+                printed.debug(&error.api());
+                assert!(!printed.leaks(), "{}", printed.0);
+                assert_eq!(emulator.seen().arrivals().len(), 1);
+            }
+        };
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    told!(baseten, |call| runtime.block_on(call));
+    told!(baseten_blocking, std::convert::identity);
+}
+
+#[test]
+fn a_stream_that_echoes_the_key_is_not_quoted() {
+    let event = json!({"error": {"message": format!("no such key: {CANARY}"), "code": 401}});
+    let emulator = Emulator::builder().key(CANARY).start().unwrap();
+    emulator.model("abc").every_route().answer(Answer::sse([event.to_string()]));
+    let client = baseten_blocking::Client::builder().api_key(CANARY);
+    let model = client.base_url(emulator.base_url("abc")).build().unwrap().model("abc").unwrap();
+    let request = baseten::openai::ChatRequest::new("m", [baseten::openai::Message::user("hi")]);
+    let error = model.openai().unwrap().chat_stream(&request).unwrap().chunk().unwrap_err();
+    let mut printed = Printed::default();
+    printed.error(&error);
+    printed.debug(&error.api());
+    assert!(printed.0.contains("no such key: [redacted]"), "{}", printed.0);
+    assert!(!printed.leaks(), "{}", printed.0);
+}
+
+#[test]
 fn a_redirect_is_an_error_and_the_key_stays() {
     facades::each(|facade, emulator| {
         let elsewhere = Emulator::start().unwrap();
