@@ -140,7 +140,30 @@ impl ApiError {
     #[must_use]
     pub fn is_rate_limit(&self) -> bool {
         self.is_named(&["429", "rate_limited", "rate_limit_exceeded", "throttling_error"])
-            || self.is_named(&["rate_limit_error", "insufficient_quota", "CAPACITY_EXCEEDED"])
+            || self.is_named(&["rate_limit_error", "insufficient_quota"])
+            || self.is_capacity_exceeded()
+            || self.is_daily_limit()
+    }
+
+    /// Whether the platform has no room for another queued run now (`CAPACITY_EXCEEDED`, which an
+    /// async request gets while its deployment scales up from zero).
+    pub(crate) fn is_capacity_exceeded(&self) -> bool {
+        self.is_named(&["CAPACITY_EXCEEDED"]) || self.says(&["CAPACITY_EXCEEDED"])
+    }
+
+    /// Whether nothing more will be served until somebody pays (OpenAI's `insufficient_quota`).
+    pub(crate) fn is_quota_used_up(&self) -> bool {
+        self.is_named(&["insufficient_quota"])
+    }
+
+    /// Whether a limit was hit that lifts with the day. No common code for it is known: this reads the
+    /// texts.
+    pub(crate) fn is_daily_limit(&self) -> bool {
+        let texts = [Some(self.message()), self.code(), self.kind()];
+        texts.into_iter().flatten().map(str::to_ascii_lowercase).any(|text| {
+            text.contains("limit")
+                && ["daily", "per day", "per-day"].iter().any(|day| text.contains(day))
+        })
     }
 
     /// Whether a content filter refused the input or the answer.
@@ -296,6 +319,8 @@ mod tests {
             (r#"{"object":"error","message":"This model's maximum context length is 8192 tokens.","type":"BadRequestError","code":400}"#, true, false, false),
             (r#"{"error":{"message":"RateLimitError","type":"throttling_error","code":"429"}}"#, false, true, false),
             (r#"{"error":"too many","error_code":"rate_limited"}"#, false, true, false),
+            (r#"{"error":"CAPACITY_EXCEEDED"}"#, false, true, false),
+            (r#"{"error":"Daily token limit reached"}"#, false, true, false),
             (r#"{"error":{"message":"refused","code":"content_filter"}}"#, false, false, true),
             (r#"{"error":"no"}"#, false, false, false),
         ] {

@@ -234,13 +234,16 @@ impl Call {
         let api = ApiError::parse(&body);
         let trust = self.policy.trust_refusals;
         let endpoint = self.label.endpoint();
-        let delivery =
-            delivery::of_answer(endpoint, trust, head.status, &head.headers, api.message());
-        let asked = pace::retry_after(&head.headers, self.start.wall + now);
+        let delivery = delivery::of_answer(endpoint, trust, head.status, &head.headers, &api);
+        let wall = self.start.wall + now;
+        let asked = pace::retry_after(&head.headers, wall).or_else(|| {
+            let daily = head.status == StatusCode::TOO_MANY_REQUESTS && api.is_daily_limit();
+            daily.then(|| pace::until_midnight(wall))
+        });
         let request_id = response::request_id(&head.headers).map(Into::into);
         self.record(now, Outcome::Status(head.status), delivery, request_id);
         let error = Error::rejected(&self.label, head, body, api, delivery);
-        let error = error.asked_to_wait(asked, self.start.wall + now);
+        let error = error.asked_to_wait(asked, wall);
         let jitter = Duration::from_millis(self.draw(250));
         let pause = asked.map(|asked| asked.saturating_add(jitter));
         let too_long = asked.is_some_and(|asked| asked > self.policy.longest_wait);

@@ -5,6 +5,7 @@
 
 use http::{HeaderMap, StatusCode};
 
+use crate::api_error::ApiError;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 
@@ -37,16 +38,20 @@ pub(crate) fn of_answer(
     trust_refusals: bool,
     status: StatusCode,
     headers: &HeaderMap,
-    message: &str,
+    api: &ApiError,
 ) -> Delivery {
     use Delivery::{Answered, MaybeRan, Refused};
     let from_model =
         headers.get("x-baseten-error-source").is_some_and(|source| source.as_bytes() == MODEL);
     match status.as_u16() {
         // A Truss server that still loads its model says so with the model's own error source.
-        503 if from_model && message.contains("is not ready") => Refused,
+        503 if from_model && api.message().contains("is not ready") => Refused,
         // The model's code ran and chose this status.
         _ if from_model => Answered,
+        // The platform's own word, whatever host it comes through.
+        429 if api.is_capacity_exceeded() => Refused,
+        // The account is empty, as with 402: the same again.
+        429 if api.is_quota_used_up() => Answered,
         // No capacity, over a limit, draining: said before any model saw the request …
         429 | 503 | 529 if endpoint.refusals_are_the_platforms() => Refused,
         // … which a container or a gateway may mean by it, too.
@@ -82,6 +87,10 @@ mod tests {
         }
     }
 
+    const DAILY: &str = r#"{"error": "daily limit of 100 requests reached"}"#;
+    const CAPACITY: &str = r#"{"error": "CAPACITY_EXCEEDED"}"#;
+    const QUOTA: &str = r#"{"error": {"message": "pay", "code": "insufficient_quota"}}"#;
+
     #[test]
     fn an_answer_is_judged_by_status_source_text_and_route() {
         use Delivery::*;
@@ -100,6 +109,11 @@ mod tests {
             (&predict, true, 500, Some("04"), "is not ready", Answered), // only a 503 means it
             (&predict, true, 500, Some("04"), "", Answered),             // raised: it ran
             (&predict, true, 429, Some("07"), "", Refused), // another service of the platform
+            (&predict, true, 429, None, DAILY, Refused), // it ran as little as with any other limit
+            (&predict, true, 429, None, CAPACITY, Refused),
+            (&sync, false, 429, None, CAPACITY, Refused), // no model server says this
+            (&sync, true, 429, Some("04"), CAPACITY, Answered), // unless it is said that one did
+            (&predict, true, 429, None, QUOTA, Answered), // nothing before somebody pays
             (&sync, true, 429, None, "", Refused),
             (&sync, false, 429, None, "", Answered), // the caller knows its server
             (&sync, false, 503, None, "", Answered),
@@ -124,7 +138,8 @@ mod tests {
                 headers.insert("x-baseten-error-source", source.parse().unwrap());
             }
             let status = StatusCode::from_u16(status).unwrap();
-            let found = of_answer(endpoint, trust, status, &headers, text);
+            let api = ApiError::parse(text.as_bytes());
+            let found = of_answer(endpoint, trust, status, &headers, &api);
             assert_eq!(found, expect, "{status} {source:?} {text:?} {trust} {}", endpoint.path());
         }
     }

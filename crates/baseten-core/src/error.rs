@@ -12,6 +12,7 @@ use crate::api_error::ApiError;
 use crate::call::Tried;
 use crate::delivery::Delivery;
 use crate::failure::{Cause, Clock, Failure, Source};
+use crate::rate_limit::RateLimits;
 use crate::request::Label;
 use crate::response::{self, Meta};
 
@@ -196,6 +197,12 @@ impl Error {
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.0.retry.and_then(|retry| retry.at)
+    }
+
+    /// What the server told of its limits on requests and tokens in its last answer.
+    #[must_use]
+    pub fn rate_limits(&self) -> RateLimits {
+        RateLimits::of(&self.0.headers)
     }
 
     /// The method of the call, if it got as far as having one.

@@ -27,6 +27,7 @@ mod options;
 mod pace;
 mod pacer;
 mod pressure;
+mod rate_limit;
 mod ready;
 mod redact;
 mod request;
@@ -56,6 +57,7 @@ pub use job::{
 pub use options::{CallOptions, Clocks, Limits, RetryPolicy, Timeouts};
 pub use pacer::{Pacer, Turn};
 pub use pressure::Pressure;
+pub use rate_limit::{RateLimit, RateLimits};
 pub use ready::{READINESS, StartStep, StartWait, Starts};
 pub use request::{Answer, Request, RequestBuilder, Template};
 pub use response::{Framing, Meta, Response, Timings};

@@ -25,6 +25,14 @@ pub(crate) fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Durat
     })
 }
 
+/// What is left of the day, by UTC. A daily limit lifts then: Baseten's Frontier Gateway answers 429
+/// until that time and names none.
+pub(crate) fn until_midnight(wall: SystemTime) -> Duration {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    DAY - Duration::new(since.as_secs() % DAY.as_secs(), since.subsec_nanos())
+}
+
 /// A number of units, `per_second` of which make a second. Negative and non-finite ones are not
 /// pauses; one beyond what a `Duration` holds is the longest there is.
 fn seconds(text: &str, per_second: f64) -> Option<Duration> {
@@ -36,6 +44,18 @@ fn seconds(text: &str, per_second: f64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_ends_at_midnight() {
+        for (wall, left) in [
+            ("Mon, 23 Nov 2026 00:00:00 GMT", 86_400),
+            ("Mon, 23 Nov 2026 12:00:00 GMT", 43_200),
+            ("Mon, 23 Nov 2026 23:59:59 GMT", 1),
+        ] {
+            let wall = httpdate::parse_http_date(wall).unwrap();
+            assert_eq!(until_midnight(wall), Duration::from_secs(left));
+        }
+    }
 
     #[test]
     fn every_spelling_is_read() {

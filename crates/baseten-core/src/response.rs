@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::call::Tried;
 use crate::error::{Error, ErrorKind};
+use crate::rate_limit::RateLimits;
 use crate::request::Label;
 
 /// A value and the [`Meta`] of the call that brought it.
@@ -111,6 +112,12 @@ impl Meta {
     #[must_use]
     pub fn replica_attempts(&self) -> Option<u32> {
         text(&self.headers, "x-baseten-model-prediction-attempts")?.parse().ok()
+    }
+
+    /// What the server tells of its limits on requests and tokens.
+    #[must_use]
+    pub fn rate_limits(&self) -> RateLimits {
+        RateLimits::of(&self.headers)
     }
 
     /// How often the request was sent, this answer's attempt included.

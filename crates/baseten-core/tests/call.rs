@@ -207,6 +207,20 @@ fn what_fails_the_same_again_is_not_tried_again() {
 }
 
 #[test]
+fn a_daily_limit_is_an_error_with_the_time_to_come_back() {
+    let daily = r#"{"error": "You have hit your daily limit"}"#;
+    let mut s = Scenario::predict(RetryPolicy::default());
+    let error = s.sends(1).answers(429, &[], daily).fails();
+    assert_eq!((error.stop(), error.delivery()), (Stop::TooLong, Delivery::Refused));
+    // The call began at the epoch, which is midnight.
+    assert_eq!(error.retry_at(), Some(SystemTime::UNIX_EPOCH + ms(86_400_000)), "{error}");
+
+    // What the server says of the time goes before what is known of the day.
+    let mut s = Scenario::predict(RetryPolicy::default());
+    s.sends(1).answers(429, &[("retry-after", "2")], daily).waits(ms(2000), ms(2250)).sends(2);
+}
+
+#[test]
 fn a_pause_beyond_the_total_clock_is_an_error_now() {
     let timeouts = Timeouts { total: Some(ms(1000)), ..Timeouts::default() };
     let options = CallOptions { timeouts, ..CallOptions::default() };

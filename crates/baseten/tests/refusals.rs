@@ -74,7 +74,7 @@ fn a_policy_can_allow_running_twice_and_distrust_refusals() {
     });
     let retry = RetryPolicy { trust_refusals: false, ..RetryPolicy::default() };
     each_with(CallOptions { retry, ..CallOptions::default() }, |facade, emulator| {
-        emulator.model("abc").then(soon(Answer::platform_error(429)));
+        emulator.model("abc").then(soon(Answer::nginx_error(503)));
         let error = facade.predict(&json!(1)).unwrap_err();
         assert_eq!((error.stop(), error.delivery()), (Stop::Final, Delivery::Answered));
     });
