@@ -395,7 +395,7 @@ impl fmt::Display for Error {
 impl Inner {
     /// A text of the server's without the call's key.
     fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.call.as_ref().map_or(text.into(), |call| call.hide(text))
+        self.call.as_ref().map_or(Cow::Borrowed(text), |call| call.hide(text))
     }
 
     fn write_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

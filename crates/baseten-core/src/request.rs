@@ -374,7 +374,7 @@ impl Label {
 
     /// The text without the call's key.
     pub(crate) fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.secret().map_or(text.into(), |secret| secret.hide(text))
+        self.secret().map_or(Cow::Borrowed(text), |secret| secret.hide(text))
     }
 
     pub(crate) fn is_head(&self) -> bool {
