@@ -134,6 +134,8 @@ impl ApiError {
     pub fn is_context_length(&self) -> bool {
         self.is_named(&["context_length_exceeded", "exceed_context_size_error"])
             || self.says(&["maximum context length", "context size", "context window"])
+            // Of llama.cpp, for embeddings.
+            || self.says(&["tokens) is too large to process"])
     }
 
     /// Whether a limit on requests or tokens was hit.
@@ -315,6 +317,7 @@ mod tests {
         //   body                                                       context  rate   filter
         for (body, context, rate, filter) in [
             (r#"{"error":{"code":400,"message":"request (6042 tokens) exceeds the available context size (1024 tokens)","type":"exceed_context_size_error"}}"#, true, false, false),
+            (r#"{"error":{"code":500,"message":"input (6002 tokens) is too large to process. increase the physical batch size (current batch size: 512)","type":"server_error"}}"#, true, false, false),
             (r#"{"error":{"message":"This model's maximum context length is 8192 tokens.","code":"context_length_exceeded"}}"#, true, false, false),
             (r#"{"object":"error","message":"This model's maximum context length is 8192 tokens.","type":"BadRequestError","code":400}"#, true, false, false),
             (r#"{"error":{"message":"RateLimitError","type":"throttling_error","code":"429"}}"#, false, true, false),
