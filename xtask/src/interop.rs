@@ -7,30 +7,51 @@
 
 mod case;
 mod edge;
+mod engine;
 mod facade;
+mod llama;
+mod nginx;
 mod server;
-mod streams;
+mod truss;
 mod venv;
-mod whole;
 
 use std::fs;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use baseten::Error;
 
 use crate::ci::Verdict;
 use crate::output::say;
 use crate::workspace::Workspace;
 
 use case::Case;
+use edge::Edge;
 use facade::Wait;
-use server::{App, Server};
-use venv::{Venv, Wanted};
+use server::Server;
 
 /// Why there is no server to call.
+#[derive(Debug)]
 enum Unready {
     /// It could not be installed: nothing is known about the clients.
     NotInstalled(String),
     Broken(String),
+}
+
+/// One run against one peer: where its things are, and what has come of it so far.
+#[derive(Debug)]
+struct Run {
+    peer: &'static str,
+    /// What we wrote for the peers.
+    sources: PathBuf,
+    /// Where this peer is installed and works; kept between runs.
+    folder: PathBuf,
+    phases: Vec<(&'static str, Duration)>,
+    passed: usize,
+    failed: usize,
+    logs: Vec<PathBuf>,
+    skipped: Vec<String>,
 }
 
 /// Runs both facades against Baseten's own Truss server.
@@ -40,56 +61,112 @@ enum Unready {
 /// How many cases went otherwise than expected, after a line for each; or why the server, though
 /// installed, could not be started.
 pub(crate) fn truss() -> Result<Verdict, String> {
-    let workspace = Workspace::load()?;
-    let sources = workspace.root.join("xtask/interop");
-    let start = Instant::now();
-    let (app, venv) = match install(&sources, &workspace.target.join("interop/truss")) {
-        Ok(installed) => installed,
-        Err(Unready::NotInstalled(why)) => {
-            return Ok(Verdict::Skipped(format!("the Truss server cannot be installed: {why}")));
-        }
-        Err(Unready::Broken(why)) => return Err(why),
-    };
-    let (installed, start) = (start.elapsed(), Instant::now());
-    let server = Server::start(&app, &venv, &sources.join("leash.py"))?;
-    let (started, start) = (start.elapsed(), Instant::now());
-    let cases: Vec<&Case> = whole::CASES.iter().chain(streams::CASES).collect();
-    let mut failed = 0;
-    for case in &cases {
-        for wait in Wait::ALL {
-            let (line, passed) = case.run(wait, server.address());
-            say(line);
-            failed += usize::from(!passed);
-        }
-    }
-    let minutes = |took: Duration| took.as_secs_f64() / 60.0;
-    say(format!(
-        "{} passed, {failed} failed; minutes: install {:.2}, start {:.2}, run {:.2}",
-        cases.len() * Wait::ALL.len() - failed,
-        minutes(installed),
-        minutes(started),
-        minutes(start.elapsed()),
-    ));
-    if failed == 0 {
-        return Ok(Verdict::Passed);
-    }
-    Err(format!("interop truss: {failed} failed; the server's log is {}", server.log().display()))
+    Run::of("truss", truss::run)
 }
 
-/// Installs truss, has it lay our truss out, and installs what that needs to run.
-fn install(sources: &Path, folder: &Path) -> Result<(App, Venv), Unready> {
-    let pins = sources.join("pins");
-    let (cli, server) = (pins.join("truss-cli.txt"), pins.join("truss-server.txt"));
-    fs::create_dir_all(folder)
-        .map_err(|e| Unready::Broken(format!("{}: {e}", folder.display())))?;
-    let wanted = Wanted { requirements: &cli, constraints: &[] };
-    let cli = Venv::ready(&folder.join("cli"), &wanted).map_err(Unready::NotInstalled)?;
-    let app = App::lay_out(&cli, &sources.join("truss"), folder).map_err(Unready::Broken)?;
-    let requirements = app.requirements().map_err(Unready::Broken)?;
-    let wanted = Wanted {
-        requirements: &requirements,
-        constraints: &[&app.file("constraints.txt"), &server],
-    };
-    let venv = Venv::ready(&folder.join("server"), &wanted).map_err(Unready::NotInstalled)?;
-    Ok((app, venv))
+/// Runs both facades against llama.cpp's server, directly and through nginx as Truss sets it up.
+///
+/// # Errors
+///
+/// As [`truss`].
+pub(crate) fn llama() -> Result<Verdict, String> {
+    Run::of("llama", llama::run)
+}
+
+impl Run {
+    fn of(
+        peer: &'static str,
+        run: fn(&mut Self) -> Result<(), Unready>,
+    ) -> Result<Verdict, String> {
+        let workspace = Workspace::load()?;
+        let folder = workspace.target.join("interop").join(peer);
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let mut record = Self {
+            peer,
+            sources: workspace.root.join("xtask/interop"),
+            folder,
+            phases: Vec::new(),
+            passed: 0,
+            failed: 0,
+            logs: Vec::new(),
+            skipped: Vec::new(),
+        };
+        match run(&mut record) {
+            Ok(()) => record.verdict(),
+            Err(Unready::NotInstalled(why)) => {
+                Ok(Verdict::Skipped(format!("it cannot be installed: {why}")))
+            }
+            Err(Unready::Broken(why)) => Err(format!("interop {peer}: {why}")),
+        }
+    }
+
+    /// Does something whose minutes count as those of the phase `name`.
+    fn phase<T>(&mut self, name: &'static str, work: impl FnOnce(&mut Self) -> T) -> T {
+        let start = Instant::now();
+        let made = work(self);
+        match self.phases.iter_mut().find(|(phase, _)| *phase == name) {
+            Some((_, took)) => *took += start.elapsed(),
+            None => self.phases.push((name, start.elapsed())),
+        }
+        made
+    }
+
+    /// Has a server started, and keeps where its log is.
+    fn start(
+        &mut self,
+        start: impl FnOnce(&Path, &Path) -> Result<Server, String>,
+    ) -> Result<Server, Unready> {
+        let server = self.phase("start", |run| start(&run.sources, &run.folder));
+        let server = server.map_err(Unready::Broken)?;
+        self.logs.push(server.log().to_owned());
+        Ok(server)
+    }
+
+    /// Runs a table through both facades, each case with the client that `client` makes of a base
+    /// URL.
+    fn cases<C>(
+        &mut self,
+        way: &str,
+        cases: &[Case<C>],
+        server: SocketAddr,
+        client: impl Fn(Wait, &Edge) -> Result<C, Error>,
+    ) {
+        self.phase("run", |run| {
+            for case in cases {
+                for wait in Wait::ALL {
+                    let (line, passed) = case.run(way, wait, server, &client);
+                    say(line);
+                    run.passed += usize::from(passed);
+                    run.failed += usize::from(!passed);
+                }
+            }
+        });
+    }
+
+    /// Notes that a part could not be run, and why.
+    fn skip(&mut self, why: String) {
+        self.skipped.push(why);
+    }
+
+    fn verdict(self) -> Result<Verdict, String> {
+        let Self { peer, phases, passed, failed, logs, skipped, .. } = self;
+        let minutes =
+            |(name, took): &(&str, Duration)| format!("{name} {:.2}", took.as_secs_f64() / 60.0);
+        let minutes: Vec<String> = phases.iter().map(minutes).collect();
+        say(format!("{passed} passed, {failed} failed; minutes: {}", minutes.join(", ")));
+        if failed > 0 {
+            let logs: Vec<String> = logs.iter().map(|log| log.display().to_string()).collect();
+            return Err(format!("interop {peer}: {failed} failed; logs: {}", logs.join(", ")));
+        }
+        match skipped.is_empty() {
+            true => Ok(Verdict::Passed),
+            false => Ok(Verdict::Skipped(format!("{}; {passed} passed", skipped.join("; ")))),
+        }
+    }
+}
+
+impl From<String> for Unready {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
 }

@@ -76,6 +76,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "package",     extent: Extent::Full,  run: |w| package::check(w).map(Verdict::from) },
     Stage { name: "licences",    extent: Extent::Full,  run: licences },
     Stage { name: "interop truss", extent: Extent::Full, run: |_| interop::truss() },
+    Stage { name: "interop llama", extent: Extent::Full, run: |_| interop::llama() },
 ];
 
 /// The smallest builds that somebody may depend on: package, and the features added to none.

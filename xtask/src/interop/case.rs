@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use baseten::{CallOptions, Error, Response, Timeouts};
 
 use super::edge::Edge;
-use super::facade::{Facade, Wait};
+use super::facade::Wait;
 
 /// A ceiling for what should take milliseconds, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// One row of a table of cases.
-pub(crate) struct Case {
+/// One row of a table of cases, asked by a client `C`.
+pub(crate) struct Case<C> {
     pub(crate) name: &'static str,
     /// How many requests the server gets.
     pub(crate) requests: usize,
     pub(crate) expect: &'static str,
-    pub(crate) run: fn(&Facade, &Edge) -> Result<Found, Error>,
+    pub(crate) run: fn(&C, &Edge) -> Result<Found, Error>,
 }
 
 /// What was found.
@@ -30,11 +30,20 @@ pub(crate) struct Found {
     took: Option<Duration>,
 }
 
-impl Case {
+impl<C> Case<C> {
     /// Runs it against a server. Returns the line of the report, and whether all was as expected.
-    pub(crate) fn run(&self, wait: Wait, server: SocketAddr) -> (String, bool) {
+    pub(crate) fn run(
+        &self,
+        way: &str,
+        wait: Wait,
+        server: SocketAddr,
+        client: impl Fn(Wait, &Edge) -> Result<C, Error>,
+    ) -> (String, bool) {
         let start = Instant::now();
-        let found = self.found(wait, server);
+        let found = match Edge::start(server) {
+            Ok(edge) => self.found(&edge, client(wait, &edge)),
+            Err(error) => format!("no edge: {error}").into(),
+        };
         let took = found.took.unwrap_or_else(|| start.elapsed());
         let expect = format!("{}; requests: {}", self.expect, self.requests);
         let passed = found.words == expect;
@@ -42,16 +51,11 @@ impl Case {
             true => ("ok    ", format!("{expect} ({} ms)", took.as_millis())),
             false => ("FAILED", format!("expected {expect}; found {}", found.words)),
         };
-        (format!("{verdict} {:<8} {}: {ending}", wait.name(), self.name), passed)
+        (format!("{verdict} {:<8} {way}{}: {ending}", wait.name(), self.name), passed)
     }
 
-    fn found(&self, wait: Wait, server: SocketAddr) -> Found {
-        let edge = match Edge::start(server) {
-            Ok(edge) => edge,
-            Err(error) => return format!("no edge: {error}").into(),
-        };
-        let facade = Facade::new(wait, &edge.base_url());
-        let found = facade.and_then(|facade| (self.run)(&facade.options(patient()), &edge));
+    fn found(&self, edge: &Edge, client: Result<C, Error>) -> Found {
+        let found = client.and_then(|client| (self.run)(&client, edge));
         let found = found.unwrap_or_else(|error| told(&error).into());
         let requests = edge.seen().requests;
         Found { words: format!("{}; requests: {requests}", found.words), ..found }
@@ -94,5 +98,24 @@ pub(crate) fn refused<T>(result: Result<Response<T>, Error>) -> Found {
     match result {
         Ok(answer) => format!("answered with {}", answer.meta.status()).into(),
         Err(error) => told(&error).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_words_or_another_count_of_requests_is_a_failure() {
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+        let run = |expect, requests| {
+            let case = Case { name: "a case", requests, expect, run: |(), _| Ok("well".into()) };
+            case.run("by day: ", Wait::Async, nobody, |_, _| Ok(()))
+        };
+        let (line, passed) = run("well", 0);
+        assert!(passed && line.starts_with("ok     async    by day: a case: well; requests: 0 ("));
+        for (line, passed) in [run("ill", 0), run("well", 1)] {
+            assert!(!passed && line.starts_with("FAILED async    by day: a case: expected "));
+        }
     }
 }

@@ -2,12 +2,21 @@
 
 use std::sync::Arc;
 
-use baseten::{Bytes, CallOptions, Error, Meta, Method, Response};
+use baseten::{Bytes, CallOptions, Credential, Error, Meta, Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 
-/// A client of one of the facades, for the one model behind a base URL.
+use super::engine::Engine;
+
+/// A client of one of the facades, with a pool of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Client {
+    Async(Arc<Runtime>, baseten::Client),
+    Blocking(baseten_blocking::Client),
+}
+
+/// The one model behind a base URL.
 #[derive(Clone, Debug)]
 pub(crate) enum Facade {
     Async(Arc<Runtime>, baseten::Model),
@@ -27,8 +36,8 @@ pub(crate) enum Stream {
     Blocking(baseten_blocking::ByteStream),
 }
 
-/// What no local server checks.
-const KEY: &str = "dummy-key-0000";
+/// The key of every local server; those of Truss check none.
+pub(crate) const KEY: &str = "dummy-key-0000";
 const MODEL: &str = "abcd1234";
 
 impl Wait {
@@ -42,19 +51,42 @@ impl Wait {
     }
 }
 
-impl Facade {
-    /// A client with a pool of its own.
+impl Client {
+    /// A client with the usual key.
     pub(crate) fn new(wait: Wait, base_url: &str) -> Result<Self, Error> {
+        Self::with(wait, base_url, Credential::api_key(KEY)?)
+    }
+
+    pub(crate) fn with(wait: Wait, base_url: &str, credential: Credential) -> Result<Self, Error> {
         match wait {
             Wait::Async => {
-                let client = baseten::Client::builder().api_key(KEY).base_url(base_url).build()?;
-                Ok(Self::Async(runtime()?, client.model(MODEL)?))
+                let client = baseten::Client::builder().credential(credential).base_url(base_url);
+                Ok(Self::Async(runtime()?, client.build()?))
             }
             Wait::Blocking => {
                 let client = baseten_blocking::Client::builder();
-                let client = client.api_key(KEY).base_url(base_url).build()?;
-                Ok(Self::Blocking(client.model(MODEL)?))
+                Ok(Self::Blocking(client.credential(credential).base_url(base_url).build()?))
             }
+        }
+    }
+
+    /// The model there, whatever its id.
+    pub(crate) fn model(&self) -> Result<Facade, Error> {
+        match self {
+            Self::Async(runtime, client) => {
+                Ok(Facade::Async(runtime.clone(), client.model(MODEL)?))
+            }
+            Self::Blocking(client) => Ok(Facade::Blocking(client.model(MODEL)?)),
+        }
+    }
+}
+
+impl Facade {
+    /// The engine of this model.
+    pub(crate) fn engine(&self) -> Result<Engine, Error> {
+        match self {
+            Self::Async(runtime, model) => Ok(Engine::Async(runtime.clone(), model.openai()?)),
+            Self::Blocking(model) => Ok(Engine::Blocking(model.openai()?)),
         }
     }
 
@@ -105,6 +137,23 @@ impl Facade {
         match self {
             Self::Async(runtime, model) => runtime.block_on(model.sync(Method::GET, route).send()),
             Self::Blocking(model) => model.sync(Method::GET, route).send(),
+        }
+    }
+
+    /// A POST of JSON, or what should be, to a route of the container's server.
+    pub(crate) fn post(
+        &self,
+        route: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Response<Bytes>, Error> {
+        match self {
+            Self::Async(runtime, model) => {
+                let request = model.sync(Method::POST, route).bytes("application/json", body);
+                runtime.block_on(request.send())
+            }
+            Self::Blocking(model) => {
+                model.sync(Method::POST, route).bytes("application/json", body).send()
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Baseten's own Truss server: laid out as in its image, running on loopback.
+//! A server that others wrote, running on loopback for as long as it is held.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -8,14 +8,23 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::venv::{Venv, run, tail};
+use super::facade::KEY;
+use super::venv::{Venv, tail};
 
-/// Loading takes 3 to 5 s on two cores that have nothing else to do.
+/// The slowest takes 17 s on two cores that have nothing else to do.
 const START: Duration = Duration::from_secs(120);
 
-/// A folder with the server's code and a truss in it, as in the image that Baseten builds.
+/// A server that is to be started.
 #[derive(Debug)]
-pub(crate) struct App(PathBuf);
+pub(crate) struct Launch {
+    /// Where it will listen.
+    pub(crate) port: u16,
+    /// A path that it answers with 200 as soon as it can be called.
+    pub(crate) ready: &'static str,
+    /// The file for all that it says.
+    pub(crate) log: PathBuf,
+    command: Command,
+}
 
 /// A running server, ready to be called. Dropping it kills it, as does any other end of this program.
 #[derive(Debug)]
@@ -25,91 +34,59 @@ pub(crate) struct Server {
     leash: Child,
 }
 
-impl App {
-    /// Has `truss` write the build context of our truss below `folder`, and lays it out.
-    pub(crate) fn lay_out(cli: &Venv, truss: &Path, folder: &Path) -> Result<Self, String> {
-        let (context, app) = (folder.join("context"), folder.join("app"));
-        for old in [&context, &app] {
-            if old.exists() {
-                fs::remove_dir_all(old).map_err(|e| format!("{}: {e}", old.display()))?;
-            }
-        }
-        let mut command = Command::new(cli.program("truss"));
-        command.args(["image", "build-context", "--non-interactive"]).arg(&context).arg(truss);
-        let app = Self(app);
-        run(command.env("HOME", app.home()))?;
-        for (from, to) in [
-            (context.join("server"), app.0.clone()),
-            (context.join("model"), app.file("model")),
-            (context.join("config.yaml"), app.file("config.yaml")),
-        ] {
-            fs::rename(&from, &to).map_err(|e| format!("{}: {e}", from.display()))?;
-        }
-        Ok(app)
+impl Launch {
+    /// A program that is run in `folder`, by the leash among our `sources` and a Python for it.
+    pub(crate) fn new(
+        program: &Path,
+        (venv, sources): (&Venv, &Path),
+        folder: &Path,
+    ) -> Result<Self, String> {
+        let mut command = Command::new(venv.program("python"));
+        command.arg(sources.join("leash.py")).arg(program).current_dir(folder);
+        // So that nothing is read from or left in the user's.
+        command.env("HOME", folder.join("home")).env_remove("PYTHONPATH");
+        let port = free_port().map_err(|e| format!("no free port: {e}"))?;
+        Ok(Self { port, ready: "/", log: folder.join("server.log"), command })
     }
 
-    /// What the server's template requires, without the line that names an index.
-    pub(crate) fn requirements(&self) -> Result<PathBuf, String> {
-        let file = self.file("requirements.txt");
-        let edit = || {
-            let text = fs::read_to_string(&file)?;
-            let lines = text.lines().filter(|line| !line.starts_with("-i "));
-            // The server answers with it (fastapi's `ORJSONResponse`); the base image brings it.
-            let lines: Vec<&str> = lines.chain(["orjson"]).collect();
-            fs::write(&file, lines.join("\n"))
+    /// What else the program is given.
+    pub(crate) fn command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(mut self) -> Result<Server, String> {
+        let output = || {
+            let output = File::create(&self.log)?;
+            Ok((output.try_clone()?, output))
         };
-        edit().map_err(|e: io::Error| format!("{}: {e}", file.display()))?;
-        Ok(file)
-    }
-
-    /// A file of it.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// A home folder beside it, so that nothing is read from or left in the user's.
-    fn home(&self) -> PathBuf {
-        self.0.with_file_name("home")
+        let (stdout, stderr) =
+            output().map_err(|e: io::Error| format!("{}: {e}", self.log.display()))?;
+        self.command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
+        let leash = self.command.spawn().map_err(|e| format!("cannot start the server: {e}"))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut server = Server { address, log: self.log, leash };
+        server.wait_until(self.ready)?;
+        Ok(server)
     }
 }
 
 impl Server {
-    /// Starts the server on a free port and waits until its model is loaded.
-    pub(crate) fn start(app: &App, venv: &Venv, leash: &Path) -> Result<Self, String> {
-        let port = free_port().map_err(|e| format!("no free port: {e}"))?;
-        let log = app.file("server.log");
-        let spawn = || {
-            let output = File::create(&log)?;
-            Command::new(venv.program("python"))
-                .arg(leash)
-                .arg(venv.program("python"))
-                .arg("main.py")
-                .current_dir(&app.0)
-                .env("INFERENCE_SERVER_PORT", port.to_string())
-                .env("HOME", app.home())
-                .env_remove("PYTHONPATH")
-                .stdin(Stdio::piped())
-                .stdout(output.try_clone()?)
-                .stderr(output)
-                .spawn()
-        };
-        let leash = spawn().map_err(|e| format!("cannot start the server: {e}"))?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Self { address, log, leash };
-        server.wait_until_loaded()?;
-        Ok(server)
-    }
-
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    fn wait_until_loaded(&mut self) -> Result<(), String> {
+    /// The file with all that it has said.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    fn wait_until(&mut self, ready: &str) -> Result<(), String> {
         let start = Instant::now();
-        while !self.is_loaded().unwrap_or(false) {
+        while !get(self.address, ready).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
             let ended = self.leash.try_wait().is_ok_and(|status| status.is_some());
             if ended || start.elapsed() > START {
-                let how = if ended { "ended".into() } else { format!("not loaded in {START:?}") };
+                let how = if ended { "ended".into() } else { format!("not ready in {START:?}") };
                 let said = fs::read(&self.log).unwrap_or_default();
                 let said = tail(&String::from_utf8_lossy(&said), 3);
                 return Err(format!("the server {how}: {said} (all in {})", self.log.display()));
@@ -117,21 +94,6 @@ impl Server {
             thread::sleep(Duration::from_millis(50));
         }
         Ok(())
-    }
-
-    /// Asks without the clients under test.
-    fn is_loaded(&self) -> io::Result<bool> {
-        let mut socket = TcpStream::connect(self.address)?;
-        socket.set_read_timeout(Some(Duration::from_secs(5)))?;
-        socket.write_all(b"GET /v1/models/model/loaded HTTP/1.0\r\n\r\n")?;
-        let mut answer = Vec::new();
-        socket.read_to_end(&mut answer)?;
-        Ok(answer.starts_with(b"HTTP/1.1 200 "))
-    }
-
-    /// The file with all that it has said.
-    pub(crate) fn log(&self) -> &Path {
-        &self.log
     }
 }
 
@@ -141,6 +103,16 @@ impl Drop for Server {
         drop(self.leash.stdin.take());
         self.leash.wait().ok();
     }
+}
+
+/// The whole answer to a GET with the usual key, asked for without the clients under test.
+pub(crate) fn get(server: SocketAddr, path: &str) -> io::Result<String> {
+    let mut socket = TcpStream::connect(server)?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(socket, "GET {path} HTTP/1.0\r\nAuthorization: Bearer {KEY}\r\n\r\n")?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Free now, which is as much as can be known.

@@ -49,6 +49,11 @@ impl Venv {
         self.0.join("bin").join(name)
     }
 
+    /// A run of one of its programs.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        Command::new(self.program(name))
+    }
+
     fn install(&self, wanted: &Wanted<'_>) -> Result<(), String> {
         say(format!("installing {}", self.0.display()));
         run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(&self.0))?;

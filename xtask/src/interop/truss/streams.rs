@@ -6,12 +6,12 @@ use baseten::Error;
 use baseten_core::sse::Decoder;
 use serde_json::{Value, json};
 
-use super::case::{Case, Found, SOON, refused};
-use super::edge::Edge;
-use super::facade::{Facade, Stream};
+use crate::interop::case::{Case, Found, SOON, refused};
+use crate::interop::edge::Edge;
+use crate::interop::facade::{Facade, Stream};
 
 #[rustfmt::skip]
-pub(crate) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case<Facade>] = &[
     Case { name: "a paced generator", requests: 1, run: paced,
         expect: "\"piece 0;\" \"piece 1;\" \"piece 2;\" \"piece 3;\" end, Chunked, one by one" },
     Case { name: "a generator, gathered", requests: 1, run: gathered,

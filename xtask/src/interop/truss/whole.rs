@@ -6,12 +6,12 @@ use baseten::{CallOptions, Clock, Error, ErrorKind, RetryPolicy, Timeouts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::case::{Case, Found, SOON, patient, refused, told};
-use super::edge::Edge;
-use super::facade::Facade;
+use crate::interop::case::{Case, Found, SOON, patient, refused, told};
+use crate::interop::edge::Edge;
+use crate::interop::facade::Facade;
 
 #[rustfmt::skip]
-pub(crate) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case<Facade>] = &[
     Case { name: "typed input and output", requests: 1, run: typed,
         expect: "Point { x: 3, label: \"here\" }, 200, Length(35), attempts: 1" },
     Case { name: "unicode", requests: 1, run: unicode,

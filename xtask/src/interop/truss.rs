@@ -1,0 +1,110 @@
+//! Baseten's own Truss server: installed, laid out as in its image, asked what a model is asked.
+
+mod streams;
+mod whole;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::case::patient;
+use super::facade::Client;
+use super::server::{Launch, Server};
+use super::venv::{Venv, Wanted, run as run_command};
+use super::{Run, Unready};
+
+/// A folder with the server's code and a truss in it, as in the image that Baseten builds.
+#[derive(Debug)]
+struct App(PathBuf);
+
+pub(super) fn run(run: &mut Run) -> Result<(), Unready> {
+    let (app, venv) = run.phase("install", |run| install(&run.sources, &run.folder))?;
+    let server = run.start(|sources, _| app.start(&venv, sources))?;
+    for cases in [whole::CASES, streams::CASES] {
+        run.cases("", cases, server.address(), |wait, edge| {
+            Ok(Client::new(wait, &edge.base_url())?.model()?.options(patient()))
+        });
+    }
+    Ok(())
+}
+
+/// The command line with which `truss` writes build contexts; `folder` is this peer's.
+pub(super) fn cli(sources: &Path, folder: &Path) -> Result<Venv, Unready> {
+    let requirements = sources.join("pins/truss-cli.txt");
+    let wanted = Wanted { requirements: &requirements, constraints: &[] };
+    Venv::ready(&folder.join("cli"), &wanted).map_err(Unready::NotInstalled)
+}
+
+/// Has `truss` write a build context into `context`, made anew. Its home is beside it.
+pub(super) fn build_context(cli: &Venv, truss: &Path, context: &Path) -> Result<(), String> {
+    clear(context)?;
+    let mut command = Command::new(cli.program("truss"));
+    command.args(["image", "build-context", "--non-interactive"]).arg(context).arg(truss);
+    run_command(command.env("HOME", context.with_file_name("home"))).map(drop)
+}
+
+/// Installs truss, has it lay our truss out, and installs what that needs to run.
+fn install(sources: &Path, folder: &Path) -> Result<(App, Venv), Unready> {
+    let cli = cli(sources, folder)?;
+    let app = App::lay_out(&cli, &sources.join("truss"), folder)?;
+    let requirements = app.requirements()?;
+    let pins = sources.join("pins/truss-server.txt");
+    let wanted =
+        Wanted { requirements: &requirements, constraints: &[&app.file("constraints.txt"), &pins] };
+    let venv = Venv::ready(&folder.join("server"), &wanted).map_err(Unready::NotInstalled)?;
+    Ok((app, venv))
+}
+
+impl App {
+    /// Lays our truss out below `folder`.
+    fn lay_out(cli: &Venv, truss: &Path, folder: &Path) -> Result<Self, String> {
+        let (context, app) = (folder.join("context"), Self(folder.join("app")));
+        build_context(cli, truss, &context)?;
+        clear(&app.0)?;
+        for (from, to) in [
+            (context.join("server"), app.0.clone()),
+            (context.join("model"), app.file("model")),
+            (context.join("config.yaml"), app.file("config.yaml")),
+        ] {
+            fs::rename(&from, &to).map_err(|e| format!("{}: {e}", from.display()))?;
+        }
+        Ok(app)
+    }
+
+    /// What the server's template requires, without the line that names an index.
+    fn requirements(&self) -> Result<PathBuf, String> {
+        let file = self.file("requirements.txt");
+        let edit = || {
+            let text = fs::read_to_string(&file)?;
+            let lines = text.lines().filter(|line| !line.starts_with("-i "));
+            // The server answers with it (fastapi's `ORJSONResponse`); the base image brings it.
+            let lines: Vec<&str> = lines.chain(["orjson"]).collect();
+            fs::write(&file, lines.join("\n"))
+        };
+        edit().map_err(|e: io::Error| format!("{}: {e}", file.display()))?;
+        Ok(file)
+    }
+
+    fn start(&self, venv: &Venv, sources: &Path) -> Result<Server, String> {
+        let mut launch = Launch::new(&venv.program("python"), (venv, sources), &self.0)?;
+        let port = launch.port.to_string();
+        launch.command().arg("main.py").env("INFERENCE_SERVER_PORT", port);
+        launch.ready = "/v1/models/model/loaded";
+        launch.start()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+/// Removes what an earlier run has left.
+fn clear(folder: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(format!("{}: {error}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
