@@ -40,8 +40,9 @@ impl Shared {
         self.began.elapsed()
     }
 
-    pub(crate) fn pause(&self, pause: Duration) {
-        std::thread::sleep(pause);
+    /// Lets time pass, unless the caller gives up.
+    pub(crate) fn pause(&self, pause: Duration, options: &CallOptions) -> Result<(), Error> {
+        self.transport.pause(pause, options)
     }
 }
 

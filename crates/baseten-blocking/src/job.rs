@@ -79,7 +79,7 @@ impl Job {
         let mut watch = Watch::new(&client.pacer, &self.at.options, client.now(), limit);
         loop {
             match watch.step(client.now()) {
-                WatchStep::Wait(pause) => client.pause(pause),
+                WatchStep::Wait(pause) => client.pause(pause, &self.at.options)?,
                 WatchStep::Ask(options) => {
                     let answer = client.transport.fetch(&request, &options);
                     watch.on_answer(client.now(), answer);

@@ -57,7 +57,10 @@ impl<R> Submissions<R> {
                 Err(error) => error,
             };
             match self.pressure.on_error(self.at.client.now(), &error) {
-                Some(pause) => self.at.client.pause(pause),
+                Some(pause) => {
+                    // Whoever gave up is told so by the next try.
+                    let _ = self.at.client.pause(pause, &self.at.options);
+                }
                 None => return Some(Err(error)),
             }
         }

@@ -79,7 +79,7 @@ pub enum ErrorKind {
     TooLarge,
     /// The server reported an error inside an answer with a success status; see [`Error::api`].
     Stream,
-    /// The caller gave up.
+    /// The caller gave up, by a [`crate::CancelToken`].
     Canceled,
 }
 
@@ -239,6 +239,11 @@ impl Error {
     #[must_use]
     pub fn request(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Request, What::Said(message.into()), Delivery::NotSent)
+    }
+
+    /// Given up before there was a call.
+    pub(crate) fn canceled() -> Self {
+        Self::new(ErrorKind::Canceled, What::Cause(Cause::Canceled), Delivery::NotSent)
     }
 
     /// The error with the one from below.
@@ -452,7 +457,7 @@ impl Inner {
             Cause::Truncated => {
                 write!(f, "the answer broke off after {received} bytes of its body")
             }
-            Cause::Canceled => f.write_str("given up by the caller"),
+            Cause::Canceled => f.write_str("canceled by the caller"),
         }
     }
 

@@ -71,7 +71,7 @@ pub enum Cause {
     },
     /// The body ended before its framing said so.
     Truncated,
-    /// The caller gave the attempt up.
+    /// The caller gave the call up.
     Canceled,
 }
 

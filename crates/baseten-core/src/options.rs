@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
+use crate::cancel::CancelToken;
 use crate::endpoint::Endpoint;
+use crate::error::Error;
 
 /// Clocks, retries and limits of a call.
 ///
@@ -18,7 +20,7 @@ use crate::endpoint::Endpoint;
 ///     ..CallOptions::default()
 /// };
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallOptions {
     /// When to stop waiting.
     pub timeouts: Timeouts,
@@ -30,6 +32,25 @@ pub struct CallOptions {
     /// `Request-Deadline-Ms`, as Baseten's performance client 0.1 does; whether the platform acts on
     /// them is not documented. Nothing is sent where the total clock is off. Default `false`.
     pub send_deadline: bool,
+    /// Gives up, when it is canceled, whatever was called with these options. Default none: dropping
+    /// an async call cancels it all the same.
+    pub cancel: Option<CancelToken>,
+}
+
+impl CallOptions {
+    /// The same, to be given up by this token.
+    #[must_use]
+    pub fn canceled_by(self, token: &CancelToken) -> Self {
+        Self { cancel: Some(token.clone()), ..self }
+    }
+
+    /// That they were canceled, as an error of a call of which nothing was sent.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Canceled`].
+    pub fn check_canceled(&self) -> Result<(), Error> {
+        self.cancel.as_ref().map_or(Ok(()), CancelToken::check)
+    }
 }
 
 /// Four clocks. `None` keeps the default, [`Duration::MAX`] switches a clock off.

@@ -93,7 +93,7 @@ impl StartWait {
         Self {
             starts: starts.clone(),
             key: key.into(),
-            options: *options,
+            options: options.clone(),
             began: now,
             until: now.saturating_add(limit),
             interval: FIRST_INTERVAL,
@@ -163,7 +163,7 @@ impl StartWait {
         CallOptions {
             timeouts: Timeouts { total, ..own },
             retry: RetryPolicy { max_attempts: 1, ..self.options.retry },
-            ..self.options
+            ..self.options.clone()
         }
     }
 

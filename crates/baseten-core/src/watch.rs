@@ -93,7 +93,7 @@ impl Watch {
     pub fn new(pacer: &Pacer, options: &CallOptions, now: Duration, limit: Duration) -> Self {
         Self {
             pacer: pacer.clone(),
-            options: *options,
+            options: options.clone(),
             until: now.saturating_add(limit),
             interval: FIRST_INTERVAL,
             last: None,
@@ -187,7 +187,7 @@ impl Watch {
         CallOptions {
             timeouts: Timeouts { total, ..own },
             retry: RetryPolicy { max_attempts: 1, ..self.options.retry },
-            ..self.options
+            ..self.options.clone()
         }
     }
 }

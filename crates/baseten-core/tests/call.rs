@@ -270,7 +270,7 @@ fn the_budget_bounds_retries_of_all_calls() {
     let options = CallOptions::default();
     let mut sent = 0;
     for _ in 0..100 {
-        let mut s = Scenario::new(&Operation::Predict, options, &budget);
+        let mut s = Scenario::new(&Operation::Predict, options.clone(), &budget);
         loop {
             match s.call.step(s.now) {
                 Step::Send(_) => {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use baseten_core::{CallOptions, Error, Meta, Request, Response};
 use bytes::Bytes;
 
+use crate::net::{self, Elapsed};
 use crate::options::Options;
 use crate::send::{Answer, Sender};
 use wait::{Blocking, ready};
@@ -51,6 +52,15 @@ impl Transport {
     /// Whatever the call came to; see [`baseten_core::ErrorKind`].
     pub fn send(&self, request: &Request, options: &CallOptions) -> Result<Body, Error> {
         ready(self.0.send(request, options)).map(Body)
+    }
+
+    /// Lets time pass between calls that belong together.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Canceled`] as soon as the token of these options is canceled.
+    pub fn pause(&self, pause: Duration, options: &CallOptions) -> Result<(), Error> {
+        ready(net::pause::<Blocking>(pause, options.cancel.as_ref()))
+            .or_else(|Elapsed| options.check_canceled())
     }
 
     /// Sends a request and reads the whole answer.

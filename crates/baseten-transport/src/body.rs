@@ -53,6 +53,7 @@ impl<N: Net> Body<N> {
             let frame = N::drive(
                 wire,
                 timer,
+                self.limits.cancel(),
                 || silence.due().at,
                 |cx| link.poll_frame(incoming, std::mem::take(&mut asked), cx),
             )
@@ -75,8 +76,8 @@ impl<N: Net> Body<N> {
                     return Err(self.fail(failure::of_body(&error), Some(error.into())));
                 }
                 Err(Elapsed) => {
-                    let due = silence.due();
-                    return Err(self.fail(self.limits.elapsed(due), None));
+                    let cause = self.limits.elapsed(silence.due());
+                    return Err(self.fail(cause, None));
                 }
             }
         }

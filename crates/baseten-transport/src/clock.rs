@@ -1,40 +1,52 @@
 //! Which of a call's clocks runs, and when it runs out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use baseten_core::{Cause, Clock, Clocks};
+use baseten_core::{CancelToken, Cause, Clock, Clocks};
 
 use crate::wire::{Socket, Wire};
 
-/// The clocks of one attempt.
-#[derive(Clone, Copy, Debug)]
+/// What ends the waits of one attempt: its clocks, and the caller.
+#[derive(Debug)]
 pub(crate) struct Limits {
     clocks: Clocks,
     /// When the whole call has to be over.
     total: Option<Instant>,
+    cancel: Option<CancelToken>,
 }
 
 impl Limits {
-    pub(crate) fn new(clocks: Clocks, began: Instant) -> Self {
-        Self { clocks, total: clocks.total.and_then(|total| began.checked_add(total)) }
+    pub(crate) fn new(clocks: Clocks, began: Instant, cancel: Option<&CancelToken>) -> Self {
+        let total = clocks.total.and_then(|total| began.checked_add(total));
+        Self { clocks, total, cancel: cancel.cloned() }
+    }
+
+    pub(crate) fn cancel(&self) -> Option<&CancelToken> {
+        self.cancel.as_ref()
     }
 
     /// A clock that starts now, or the end of the whole call if that is nearer.
-    pub(crate) fn start(&self, clock: Clock) -> Due {
+    pub(crate) fn start(&self, clock: Clock) -> Due<'_> {
+        let cancel = self.cancel();
         let own = match clock {
             Clock::Connect => self.clocks.connect,
             Clock::FirstByte => self.clocks.first_byte,
             _ => self.clocks.idle,
         };
         match (own.and_then(|limit| Instant::now().checked_add(limit)), self.total) {
-            (Some(own), Some(total)) if total < own => Due { at: Some(total), clock: Clock::Total },
-            (None, Some(total)) => Due { at: Some(total), clock: Clock::Total },
-            (own, _) => Due { at: own, clock },
+            (Some(own), Some(total)) if total < own => {
+                Due { at: Some(total), clock: Clock::Total, cancel }
+            }
+            (None, Some(total)) => Due { at: Some(total), clock: Clock::Total, cancel },
+            (own, _) => Due { at: own, clock, cancel },
         }
     }
 
-    /// That a clock ran out.
-    pub(crate) fn elapsed(&self, due: Due) -> Cause {
+    /// That a clock ran out, or the caller gave up.
+    pub(crate) fn elapsed(&self, due: Due<'_>) -> Cause {
+        if due.is_canceled() {
+            return Cause::Canceled;
+        }
         let limit = match due.clock {
             Clock::Connect => self.clocks.connect,
             Clock::FirstByte => self.clocks.first_byte,
@@ -45,16 +57,39 @@ impl Limits {
     }
 }
 
-/// When the nearest clock runs out, and which one it is.
+/// When a wait ends: when the nearest clock runs out, which one that is, or when the caller gives up.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Due {
+pub(crate) struct Due<'a> {
     pub(crate) at: Option<Instant>,
     clock: Clock,
+    pub(crate) cancel: Option<&'a CancelToken>,
 }
 
-impl Due {
+impl<'a> Due<'a> {
+    /// The end of a pause that begins now.
+    pub(crate) fn after(pause: Duration, cancel: Option<&'a CancelToken>) -> Self {
+        Self { at: Instant::now().checked_add(pause), clock: Clock::Total, cancel }
+    }
+
+    /// This one, or `at` if that is nearer.
+    pub(crate) fn or_at(self, at: Option<Instant>) -> Self {
+        Self { at: self.at.into_iter().chain(at).min(), ..self }
+    }
+
     pub(crate) fn has_come(&self) -> bool {
-        self.at.is_some_and(|at| Instant::now() >= at)
+        self.is_canceled() || self.at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.cancel.is_some_and(CancelToken::is_canceled)
+    }
+
+    /// How long it is until then; `None` is for ever.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        if self.is_canceled() {
+            return Some(Duration::ZERO);
+        }
+        self.at.map(|at| at.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -64,7 +99,7 @@ pub(crate) struct Silence<'a, S> {
     limits: &'a Limits,
     seen: u64,
     clock: Clock,
-    due: Option<Due>,
+    due: Option<Due<'a>>,
 }
 
 impl<'a, S: Socket> Silence<'a, S> {
@@ -74,7 +109,7 @@ impl<'a, S: Socket> Silence<'a, S> {
     }
 
     /// Asked whenever nothing moves: the clock is read only then.
-    pub(crate) fn due(&mut self) -> Due {
+    pub(crate) fn due(&mut self) -> Due<'a> {
         let received = self.wire.received();
         if received != self.seen {
             self.seen = received;

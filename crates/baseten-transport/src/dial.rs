@@ -57,7 +57,7 @@ pub(crate) async fn dial<N: Net>(
 
 /// The addresses of an origin. `localhost` and all below it are this machine, without asking anybody:
 /// not every resolver knows them (RFC 6761).
-async fn locate<N: Net>(origin: &Origin, due: Due) -> io::Result<Vec<SocketAddr>> {
+async fn locate<N: Net>(origin: &Origin, due: Due<'_>) -> io::Result<Vec<SocketAddr>> {
     let port = origin.port();
     if origin.is_localhost_name() {
         return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
@@ -69,12 +69,12 @@ async fn locate<N: Net>(origin: &Origin, due: Due) -> io::Result<Vec<SocketAddr>
 pub(crate) async fn resolve<N: Net>(
     host: &str,
     port: u16,
-    due: Due,
+    due: Due<'_>,
 ) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
     }
-    let addresses = N::lookup(host, port, due.at).await?;
+    let addresses = N::lookup(host, port, due).await?;
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
@@ -86,13 +86,13 @@ async fn secure<N: Net>(
     origin: &Origin,
     wire: &Arc<Wire<N::Socket>>,
     timer: &mut N::Timer,
-    due: Due,
+    due: Due<'_>,
 ) -> io::Result<Stream<N::Socket>> {
     if !origin.is_https() {
         return Ok(Stream::plain(wire.clone()));
     }
     let mut stream = Stream::tls(wire.clone(), sessions.session(origin)?);
-    match N::drive(wire, timer, || due.at, |cx| stream.poll_handshake(cx)).await {
+    match N::drive(wire, timer, due.cancel, || due.at, |cx| stream.poll_handshake(cx)).await {
         Ok(done) => done.map(|()| stream),
         Err(net::Elapsed) => Err(net::timed_out()),
     }

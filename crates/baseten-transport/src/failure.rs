@@ -9,14 +9,14 @@ use crate::clock::{Due, Limits};
 use crate::connection::HEAD_MAX;
 
 /// A name, connection or handshake that did not come about: for the reason that `cause` reads out of
-/// the error, or because the connect clock ran out.
+/// the error, or because the connect clock ran out or the caller gave up.
 pub(crate) fn of_dial(
     error: io::Error,
     limits: &Limits,
-    due: Due,
+    due: Due<'_>,
     cause: fn(&io::Error) -> Cause,
 ) -> Failure {
-    let late = error.kind() == io::ErrorKind::TimedOut && due.has_come();
+    let late = error.kind() == io::ErrorKind::TimedOut && due.has_come() || due.is_canceled();
     let cause = if late { limits.elapsed(due) } else { cause(&error) };
     Failure::before_sending(cause, Some(error.into()))
 }

@@ -10,9 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use baseten_core::CancelToken;
+
+use crate::clock::Due;
 use crate::wire::{Socket, Wire};
 
-/// A clock ran out.
+/// A clock ran out, or the caller gave up.
 #[derive(Debug)]
 pub(crate) struct Elapsed;
 
@@ -32,7 +35,7 @@ pub(crate) trait Net: Send + Sync + 'static {
     fn lookup(
         host: &str,
         port: u16,
-        due: Option<Instant>,
+        due: Due<'_>,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
     /// Begins to open a connection, which [`Net::first`] goes on with. Dropping it closes it.
@@ -42,19 +45,38 @@ pub(crate) trait Net: Send + Sync + 'static {
     /// `TCP_NODELAY` and keep-alive probes, or why not. `None` when `until` has come.
     fn first(
         open: &mut Vec<(SocketAddr, Self::Opening)>,
-        until: Option<Instant>,
+        until: Due<'_>,
     ) -> impl Future<Output = Option<(SocketAddr, io::Result<Self::Socket>)>> + Send;
 
-    fn sleep(pause: Duration) -> impl Future<Output = ()> + Send;
+    /// Polls whenever it is woken, until there is a result or `due` has come.
+    fn wait<T: Send>(
+        due: Due<'_>,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
+    ) -> impl Future<Output = Result<T, Elapsed>> + Send;
 
-    /// Polls until there is a result or the clock has run out. `due` is asked again whenever nothing
-    /// moves, so that it may depend on what has moved.
+    /// Polls what is on a wire until there is a result, the clock has run out or the caller gives up.
+    /// `due` is asked again whenever nothing moves, so that it may depend on what has moved.
     fn drive<T: Send>(
         wire: &Arc<Wire<Self::Socket>>,
         timer: &mut Self::Timer,
+        cancel: Option<&CancelToken>,
         due: impl FnMut() -> Option<Instant> + Send,
         poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
     ) -> impl Future<Output = Result<T, Elapsed>> + Send;
+}
+
+/// Lets time pass; fails if the caller gives up meanwhile.
+pub(crate) async fn pause<N: Net>(
+    pause: Duration,
+    cancel: Option<&CancelToken>,
+) -> Result<(), Elapsed> {
+    let due = Due::after(pause, cancel);
+    let never = N::wait(due, |_| Poll::<std::convert::Infallible>::Pending).await;
+    match never {
+        Ok(never) => match never {},
+        Err(elapsed) if due.is_canceled() => Err(elapsed),
+        Err(Elapsed) => Ok(()),
+    }
 }
 
 /// Probes an idle connection, so that routers on the way do not forget it and a dead peer is noticed.

@@ -23,7 +23,7 @@ pub(crate) async fn tunnel<N: Net>(
     _: &Proxies,
     _: &Origin,
     _: &mut N::Timer,
-    _: Due,
+    _: Due<'_>,
 ) -> Option<io::Result<Arc<Wire<N::Socket>>>> {
     None
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use baseten_core::{CallOptions, Error, Meta, Request, Response};
 use bytes::Bytes;
 
+use crate::net::{self, Elapsed};
 use crate::options::Options;
 use crate::send::{Answer, Sender};
 use wait::Tokio;
@@ -51,6 +52,16 @@ impl Transport {
     /// Whatever the call came to; see [`baseten_core::ErrorKind`].
     pub async fn send(&self, request: &Request, options: &CallOptions) -> Result<Body, Error> {
         self.0.send(request, options).await.map(Body)
+    }
+
+    /// Lets time pass between calls that belong together.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Canceled`] as soon as the token of these options is canceled.
+    pub async fn pause(&self, pause: Duration, options: &CallOptions) -> Result<(), Error> {
+        net::pause::<Tokio>(pause, options.cancel.as_ref())
+            .await
+            .or_else(|Elapsed| options.check_canceled())
     }
 
     /// Sends a request and reads the whole answer.

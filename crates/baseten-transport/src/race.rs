@@ -17,7 +17,10 @@ use crate::net::{self, Net};
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// A connection to one of these; fails with `TimedOut` when `due` has come.
-pub(crate) async fn connect<N: Net>(addresses: &[SocketAddr], due: Due) -> io::Result<N::Socket> {
+pub(crate) async fn connect<N: Net>(
+    addresses: &[SocketAddr],
+    due: Due<'_>,
+) -> io::Result<N::Socket> {
     let mut waiting = interleave(addresses).into_iter();
     let mut open = Vec::new();
     let mut failed = Vec::new();
@@ -32,8 +35,7 @@ pub(crate) async fn connect<N: Net>(addresses: &[SocketAddr], due: Due) -> io::R
             None => {}
         }
         let next = (waiting.len() > 0).then(|| Instant::now() + STAGGER);
-        let until = due.at.into_iter().chain(next).min();
-        match N::first(&mut open, until).await {
+        match N::first(&mut open, due.or_at(next)).await {
             Some((_, Ok(socket))) => return Ok(socket),
             Some((address, Err(error))) => failed.push((address, error)),
             None if due.has_come() => {
@@ -160,7 +162,8 @@ mod tests {
     async fn race<N: Net>(addresses: &[SocketAddr], limit: Duration) -> (io::Result<()>, Duration) {
         let clocks = Clocks { connect: Some(limit), first_byte: None, idle: None, total: None };
         let began = Instant::now();
-        let due = Limits::new(clocks, began).start(Clock::Connect);
+        let limits = Limits::new(clocks, began, None);
+        let due = limits.start(Clock::Connect);
         let socket = connect::<N>(addresses, due).await;
         (socket.map(drop), began.elapsed())
     }
@@ -239,7 +242,7 @@ mod tests {
         assert_eq!(hole.connecting(), 0);
         // It would have been seen.
         let mut open = vec![(hole.address, Blocking::open(hole.address).unwrap())];
-        assert!(ready(Blocking::first(&mut open, Some(Instant::now()))).is_none());
+        assert!(ready(Blocking::first(&mut open, Due::after(Duration::ZERO, None))).is_none());
         assert_eq!(hole.connecting(), 1);
     }
 

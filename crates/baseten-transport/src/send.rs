@@ -4,11 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Context;
 use std::time::{Duration, Instant, SystemTime};
 
 use baseten_core::{
-    Accepted, Attempt, Budget, Call, CallOptions, Clock, Error, Failure, Framing, Meta, Request,
-    Response, Start, Step,
+    Accepted, Attempt, Budget, Call, CallOptions, Cause, Clock, Error, Failure, Framing, Meta,
+    Request, Response, Start, Step,
 };
 use bytes::Bytes;
 use http::Method;
@@ -22,7 +23,7 @@ use crate::clock::{Limits, Silence};
 use crate::connection::Connection;
 use crate::dial;
 use crate::failure;
-use crate::net::{Elapsed, Net};
+use crate::net::{self, Elapsed, Net};
 use crate::options::Options;
 use crate::pool::Pool;
 #[cfg(feature = "tokio")]
@@ -88,13 +89,19 @@ impl<N: Net> Sender<N> {
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
         let start = Start { wall: SystemTime::now(), seed };
         let mut call = Call::new(request, options, &self.budget, start);
+        let cancel = options.cancel.as_ref();
         let mut now = Duration::ZERO;
         loop {
             match call.step(now) {
-                Step::Wait(pause) => N::sleep(pause).await,
+                Step::Wait(pause) => {
+                    if net::pause::<N>(pause, cancel).await.is_err() {
+                        let canceled = Failure::before_sending(Cause::Canceled, None);
+                        call.on_failure(began.elapsed(), canceled);
+                    }
+                }
                 Step::Fail(error) => return Err(error),
                 Step::Send(attempt) => {
-                    let limits = Limits::new(attempt.clocks, began);
+                    let limits = Limits::new(attempt.clocks, began, cancel);
                     match self.attempt(to_hyper(request, &attempt), request, limits).await {
                         Err(failure) => call.on_failure(began.elapsed(), failure),
                         Ok((head, arrived)) if request.accepts(head.status) => {
@@ -157,8 +164,8 @@ async fn exchange<N: Net>(
     let (sent, received) = (wire.sent(), wire.received());
     let mut pending = pin!(link.start(request));
     let mut silence = Silence::new(wire, limits, Clock::FirstByte);
-    let head =
-        N::drive(wire, timer, || silence.due().at, |cx| link.poll_head(pending.as_mut(), cx)).await;
+    let poll = |cx: &mut Context<'_>| link.poll_head(pending.as_mut(), cx);
+    let head = N::drive(wire, timer, limits.cancel(), || silence.due().at, poll).await;
     let (sent, received) = (wire.sent() - sent, wire.received() - received);
     let (cause, source) = match head {
         Ok(Ok(head)) => return Ok(head),

@@ -40,8 +40,9 @@ impl Shared {
         self.began.elapsed()
     }
 
-    pub(crate) async fn pause(&self, pause: Duration) {
-        tokio::time::sleep(pause).await;
+    /// Lets time pass, unless the caller gives up.
+    pub(crate) async fn pause(&self, pause: Duration, options: &CallOptions) -> Result<(), Error> {
+        self.transport.pause(pause, options).await
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// With the client's own options and headers.
     pub(crate) fn new(client: &Arc<Shared>, target: Target) -> Self {
-        let (access, options) = (client.access.clone(), client.options);
+        let (access, options) = (client.access.clone(), client.options.clone());
         Self { client: client.clone(), access, target, options }
     }
 
@@ -91,7 +91,7 @@ impl Deployment {
         let mut wait = StartWait::new(&client.starts, &key, &self.options, client.now(), limit);
         loop {
             match wait.step(client.now()) {
-                StartStep::Wait(pause) => client.pause(pause).await,
+                StartStep::Wait(pause) => client.pause(pause, &self.options).await?,
                 StartStep::Wake(options) => {
                     let answer = transport.fetch(&wake, &options).await;
                     wait.on_wake(client.now(), answer);
@@ -127,19 +127,19 @@ impl Deployment {
         let request = self.template(operation, Answer::Json)?.empty();
         let mut turn = self.client.pacer.turn();
         while let Some(pause) = turn.pause(self.client.now()) {
-            self.client.pause(pause).await;
+            self.client.pause(pause, &self.options).await?;
         }
         self.fetch(&request).await
     }
 
     pub(crate) fn websocket(&self) -> Result<Upgrade, Error> {
         let template = self.template(&Operation::WebSocket, Answer::Stream)?;
-        let (transport, options) = (self.client.transport.clone(), self.options);
+        let (transport, options) = (self.client.transport.clone(), self.options.clone());
         Ok(Upgrade { transport, template, options })
     }
 
     pub(crate) fn sync(&self, method: Method, route: &str) -> SyncRequest {
         let request = self.access.sync(&self.target, method, route);
-        SyncRequest::new(self.client.transport.clone(), request, self.options)
+        SyncRequest::new(self.client.transport.clone(), request, self.options.clone())
     }
 }

@@ -51,7 +51,7 @@ impl OpenAi {
 
     /// The Model APIs, or what stands in their place.
     pub(crate) fn shared(client: Arc<Shared>) -> Result<Self, Error> {
-        let (access, options) = (client.access.clone(), client.options);
+        let (access, options) = (client.access.clone(), client.options.clone());
         let chat = access.openai(None, Method::POST, CHAT, Answer::Bytes)?;
         Ok(Self { client, access, target: None, options, chat })
     }

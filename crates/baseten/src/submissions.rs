@@ -57,7 +57,10 @@ impl<R> Submissions<R> {
                 Err(error) => error,
             };
             match self.pressure.on_error(self.at.client.now(), &error) {
-                Some(pause) => self.at.client.pause(pause).await,
+                Some(pause) => {
+                    // Whoever gave up is told so by the next try.
+                    let _ = self.at.client.pause(pause, &self.at.options).await;
+                }
                 None => return Some(Err(error)),
             }
         }

@@ -63,11 +63,11 @@ fn call() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let once = baseten::CallOptions { retry: baseten::RetryPolicy::never(), ..Default::default() };
     let nonblocking = || {
-        let model = baseten::Client::from_env()?.model("abc")?.options(once);
+        let model = baseten::Client::from_env()?.model("abc")?.options(once.clone());
         runtime.block_on(model.predict::<_, Value>("hi"))
     };
     let blocking = || {
-        let model = baseten_blocking::Client::from_env()?.model("abc")?.options(once);
+        let model = baseten_blocking::Client::from_env()?.model("abc")?.options(once.clone());
         model.predict::<_, Value>("hi")
     };
     say("async", nonblocking());

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake};
@@ -86,6 +86,12 @@ impl Held {
     /// Takes a turn back that nobody used; `false` if it was used.
     pub(super) fn revoke(&self) -> bool {
         self.turn.swap(Turn::Hold as u8, Relaxed) != Turn::Hold as u8
+    }
+
+    /// Ends whatever another thread does with it: reads see the end, writes fail.
+    pub(super) fn shut_down(&self) {
+        // One that is not connected any more has nothing to end.
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     fn has_bytes_or_end(&self) -> io::Result<bool> {

@@ -5,15 +5,17 @@ use std::io;
 use std::io::ErrorKind::{NotConnected, TimedOut};
 use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Poll, Waker};
-use std::thread;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use baseten_core::CancelToken;
 use socket2::{Domain, Socket, Type};
 
 use super::held::Held;
+use crate::clock::Due;
 use crate::net::{Elapsed, Net, timed_out};
 use crate::wire::Wire;
 
@@ -37,15 +39,21 @@ impl Net for Blocking {
 
     fn home() {}
 
-    async fn lookup(host: &str, port: u16, due: Option<Instant>) -> io::Result<Vec<SocketAddr>> {
+    async fn lookup(host: &str, port: u16, due: Due<'_>) -> io::Result<Vec<SocketAddr>> {
         let host = host.to_owned();
         let look = move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-        let Some(due) = due else { return look() };
+        if due.at.is_none() && due.cancel.is_none() {
+            return look();
+        }
         // A thread, since nothing else can stop waiting for the system's resolver.
-        let (give, take) = mpsc::sync_channel(1);
-        thread::Builder::new().name("baseten-dns".into()).spawn(move || give.send(look()))?;
-        take.recv_timeout(due.saturating_duration_since(Instant::now()))
-            .unwrap_or_else(|_| Err(timed_out()))
+        let ((give, take), asker) = (mpsc::sync_channel(1), thread::current());
+        let look = move || {
+            let _ = give.send(look());
+            asker.unpark();
+        };
+        thread::Builder::new().name("baseten-dns".into()).spawn(look)?;
+        let found = move |_: &mut Context<'_>| take.try_recv().map_or(Poll::Pending, Poll::Ready);
+        Self::wait(due, found).await.unwrap_or_else(|Elapsed| Err(timed_out()))
     }
 
     fn open(address: SocketAddr) -> io::Result<Opening> {
@@ -55,15 +63,15 @@ impl Net for Blocking {
 
     async fn first(
         open: &mut Vec<(SocketAddr, Opening)>,
-        until: Option<Instant>,
+        until: Due<'_>,
     ) -> Option<(SocketAddr, io::Result<Held>)> {
-        let left =
-            || until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        let left = || until.left().unwrap_or(Duration::MAX);
         loop {
             // One alone is waited for by the system. Beside others, none can be without keeping the
-            // rest waiting: they are looked at in turns, which costs a moment where 250 ms are lost
-            // already.
-            let patience = if open.len() == 1 { left() } else { LOOK };
+            // rest waiting, nor can one that may be given up: they are looked at in turns, which costs
+            // a moment where 250 ms are lost already.
+            let alone = open.len() == 1 && until.cancel.is_none();
+            let patience = if alone { left() } else { LOOK };
             for index in 0..open.len() {
                 let (address, opening) = &mut open[index];
                 if let Some(opened) = opening.progress(*address, patience) {
@@ -78,23 +86,75 @@ impl Net for Blocking {
         }
     }
 
-    async fn sleep(pause: Duration) {
-        thread::sleep(pause);
+    async fn wait<T: Send>(
+        due: Due<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
+    ) -> Result<T, Elapsed> {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let cx = &mut Context::from_waker(&waker);
+        let mut cancel = due.cancel.map(CancelToken::canceled);
+        loop {
+            if let Poll::Ready(output) = poll(cx) {
+                return Ok(output);
+            }
+            if let Some(canceled) = &mut cancel {
+                // Looked at by what is left.
+                let _ = Pin::new(canceled).poll(cx);
+            }
+            match due.left() {
+                Some(Duration::ZERO) => return Err(Elapsed),
+                Some(left) => thread::park_timeout(left),
+                None => thread::park(),
+            }
+        }
     }
 
     async fn drive<T: Send>(
         wire: &Arc<Wire<Held>>,
         (): &mut (),
+        cancel: Option<&CancelToken>,
         mut due: impl FnMut() -> Option<Instant> + Send,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
     ) -> Result<T, Elapsed> {
+        // Canceling shuts the socket down: nothing else ends a read that blocks.
+        let mut canceled = cancel.map(CancelToken::canceled);
+        if let Some(canceled) = &mut canceled {
+            let shut_down = Waker::from(Arc::new(ShutDown(wire.clone())));
+            if Pin::new(canceled).poll(&mut Context::from_waker(&shut_down)).is_ready() {
+                return Err(Elapsed);
+            }
+        }
+        let is_canceled = || cancel.is_some_and(CancelToken::is_canceled);
+        let mut due = || if is_canceled() { Some(Instant::now()) } else { due() };
         let waker = Waker::from(wire.clone());
         let turn = |_: &mut Context<'_>| {
             Poll::Ready(turns(wire, &mut Context::from_waker(&waker), &mut due, &mut poll))
         };
         // hyper's channels are tokio's: inside a tokio task they refuse to move after a while, until
         // the task yields, which this one never does.
-        tokio::task::unconstrained(poll_fn(turn)).await
+        let driven = tokio::task::unconstrained(poll_fn(turn)).await;
+        // Out of the line first: from here on the socket is shut down only if the token says so. What
+        // it came to then counts for nothing, since an answer may seem to end there.
+        drop(canceled);
+        if is_canceled() { Err(Elapsed) } else { driven }
+    }
+}
+
+/// Wakes a thread that is parked.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Ends a read or a write that blocks on this socket.
+struct ShutDown(Arc<Wire<Held>>);
+
+impl Wake for ShutDown {
+    fn wake(self: Arc<Self>) {
+        self.0.socket.shut_down();
     }
 }
 

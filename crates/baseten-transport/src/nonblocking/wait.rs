@@ -3,17 +3,19 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, Read};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use baseten_core::{CancelToken, Canceled};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
 use tokio::time::{self, Sleep};
 
+use crate::clock::Due;
 use crate::net::{self, Elapsed, Net, timed_out};
 use crate::wire::{Socket, Wire};
 
@@ -33,8 +35,12 @@ impl Net for Tokio {
         Handle::try_current().ok().map(|handle| handle.id())
     }
 
-    async fn lookup(host: &str, port: u16, due: Option<Instant>) -> io::Result<Vec<SocketAddr>> {
-        within(due, async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }).await
+    async fn lookup(host: &str, port: u16, due: Due<'_>) -> io::Result<Vec<SocketAddr>> {
+        let mut found = pin!(tokio::net::lookup_host((host, port)));
+        match Self::wait(due, |cx| found.as_mut().poll(cx)).await {
+            Ok(found) => Ok(found?.collect()),
+            Err(Elapsed) => Err(timed_out()),
+        }
     }
 
     fn open(address: SocketAddr) -> io::Result<Opening> {
@@ -43,19 +49,16 @@ impl Net for Tokio {
 
     async fn first(
         open: &mut Vec<(SocketAddr, Opening)>,
-        until: Option<Instant>,
+        until: Due<'_>,
     ) -> Option<(SocketAddr, io::Result<TcpStream>)> {
-        let any = poll_fn(|cx| {
+        let any = |cx: &mut Context<'_>| {
             let mut polled = open.iter_mut().map(|(_, opening)| opening.as_mut().poll(cx));
             match polled.by_ref().enumerate().find(|(_, polled)| polled.is_ready()) {
                 Some((index, opened)) => opened.map(|opened| (index, opened)),
                 None => Poll::Pending,
             }
-        });
-        let (index, opened) = match until {
-            Some(until) => time::timeout_at(until.into(), any).await.ok()?,
-            None => any.await,
         };
+        let (index, opened) = Self::wait(until, any).await.ok()?;
         let configured = opened.and_then(|stream| {
             net::configure(SockRef::from(&stream))?;
             Ok(stream)
@@ -63,32 +66,44 @@ impl Net for Tokio {
         Some((open.swap_remove(index).0, configured))
     }
 
-    async fn sleep(pause: Duration) {
-        time::sleep(pause).await;
+    async fn wait<T: Send>(
+        due: Due<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
+    ) -> Result<T, Elapsed> {
+        let (mut timer, mut cancel) = (Timer::default(), due.cancel.map(CancelToken::canceled));
+        poll_fn(|cx| match poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending if is_canceled(&mut cancel, cx) => Poll::Ready(Err(Elapsed)),
+            Poll::Pending => timer.poll(due.at, cx).map(Err),
+        })
+        .await
     }
 
     async fn drive<T: Send>(
         _: &Arc<Wire<TcpStream>>,
         timer: &mut Timer,
+        cancel: Option<&CancelToken>,
         mut due: impl FnMut() -> Option<Instant> + Send,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
     ) -> Result<T, Elapsed> {
-        poll_fn(|cx| match poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => timer.poll(due(), cx).map(Err),
+        let mut cancel = cancel.map(CancelToken::canceled);
+        poll_fn(|cx| {
+            // Before anything else, so that nothing is sent any more.
+            if is_canceled(&mut cancel, cx) {
+                return Poll::Ready(Err(Elapsed));
+            }
+            match poll(cx) {
+                Poll::Ready(output) => Poll::Ready(Ok(output)),
+                Poll::Pending => timer.poll(due(), cx).map(Err),
+            }
         })
         .await
     }
 }
 
-async fn within<T>(
-    due: Option<Instant>,
-    wait: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    match due {
-        Some(due) => time::timeout_at(due.into(), wait).await.unwrap_or_else(|_| Err(timed_out())),
-        None => wait.await,
-    }
+/// Whether the caller gave up; if not, that wakes.
+fn is_canceled(cancel: &mut Option<Canceled<'_>>, cx: &mut Context<'_>) -> bool {
+    cancel.as_mut().is_some_and(|canceled| Pin::new(canceled).poll(cx).is_ready())
 }
 
 /// One timer for all clocks of a connection, kept with it. It is moved only when a clock would run

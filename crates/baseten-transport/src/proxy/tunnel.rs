@@ -20,7 +20,7 @@ pub(crate) async fn tunnel<N: Net>(
     proxies: &Proxies,
     origin: &Origin,
     timer: &mut N::Timer,
-    due: Due,
+    due: Due<'_>,
 ) -> Option<io::Result<Arc<Wire<N::Socket>>>> {
     let proxy = proxies.on_the_way_to(origin)?;
     let tunnel = through::<N>(proxy, origin, timer, due).await;
@@ -42,13 +42,14 @@ async fn through<N: Net>(
     proxy: &Proxy,
     origin: &Origin,
     timer: &mut N::Timer,
-    due: Due,
+    due: Due<'_>,
 ) -> io::Result<Arc<Wire<N::Socket>>> {
     let mut handshake = proxy.handshake(origin).map_err(io::Error::other)?;
     let addresses = dial::resolve::<N>(&proxy.host, proxy.port, due).await?;
     let socket = race::connect::<N>(&addresses, due).await?;
     let wire = Arc::new(Wire::new(socket));
-    match N::drive(&wire, timer, || due.at, |cx| poll(&mut handshake, &wire, cx)).await {
+    match N::drive(&wire, timer, due.cancel, || due.at, |cx| poll(&mut handshake, &wire, cx)).await
+    {
         Ok(done) => done.map(|()| wire),
         Err(Elapsed) => Err(net::timed_out()),
     }

@@ -40,7 +40,7 @@ pub(crate) fn each(test: impl Fn(&Facade, &Emulator)) {
 pub(crate) fn each_with(options: CallOptions, test: impl Fn(&Facade, &Emulator)) {
     for blocking in [false, true] {
         let emulator = Emulator::start().unwrap();
-        let facade = Facade::new(blocking, &emulator.base_url("abc"), options);
+        let facade = Facade::new(blocking, &emulator.base_url("abc"), options.clone());
         test(&facade, &emulator);
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn each_with(options: CallOptions, test: impl Fn(&Facade, &Emulator))
 pub(crate) fn each_tls_with(options: CallOptions, test: impl Fn(&Facade, &Emulator)) {
     for blocking in [false, true] {
         let emulator = Emulator::builder().tls(true).start().unwrap();
-        let facade = Facade::trusting(blocking, &emulator, options);
+        let facade = Facade::trusting(blocking, &emulator, options.clone());
         test(&facade, &emulator);
     }
 }
