@@ -210,13 +210,14 @@ impl Call {
         let (cause, reused) = (failure.cause, failure.reused);
         self.record(now, Outcome::Failed(cause), delivery, None);
         let error = Error::failed(&self.label, failure, delivery);
-        // What the caller decided, what the clock decided, and what fails the same again.
+        // What the caller decided, what the clock decided, and what fails the same again: at the end of
+        // a line that was too long, for one.
         let over = matches!(
             cause,
             Cause::Canceled
                 | Cause::Tls
                 | Cause::ProxyLogin
-                | Cause::Timeout { clock: Clock::Total, .. }
+                | Cause::Timeout { clock: Clock::Total | Clock::Queue, .. }
         );
         // A pooled connection that was dead all along says nothing about the server: no pause.
         let pause = (reused && delivery == Delivery::NotSent).then_some(Duration::ZERO);

@@ -432,18 +432,7 @@ impl Inner {
                 f.write_str("TLS handshake failed with ")?;
                 origin(f)
             }
-            Cause::Timeout { clock: Clock::Connect, limit } => {
-                write!(f, "not connected within {limit:?}")
-            }
-            Cause::Timeout { clock: Clock::FirstByte, limit } => {
-                write!(f, "no first byte within {limit:?}")
-            }
-            Cause::Timeout { clock: Clock::Idle, limit } => {
-                write!(f, "no byte for {limit:?}, after {received} bytes of the answer")
-            }
-            Cause::Timeout { clock: Clock::Total, limit } => {
-                write!(f, "not finished within {limit:?}, after {received} bytes of the answer")
-            }
+            Cause::Timeout { clock, limit } => self.write_timeout(*clock, *limit, f),
             Cause::Disconnected => {
                 write!(f, "the connection broke after {received} bytes of the answer")
             }
@@ -458,6 +447,26 @@ impl Inner {
                 write!(f, "the answer broke off after {received} bytes of its body")
             }
             Cause::Canceled => f.write_str("canceled by the caller"),
+        }
+    }
+
+    fn write_timeout(
+        &self,
+        clock: Clock,
+        limit: Duration,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        let received = self.received;
+        match clock {
+            Clock::Queue => {
+                write!(f, "no connection was free within {limit:?}, of those that may be open")
+            }
+            Clock::Connect => write!(f, "not connected within {limit:?}"),
+            Clock::FirstByte => write!(f, "no first byte within {limit:?}"),
+            Clock::Idle => write!(f, "no byte for {limit:?}, after {received} bytes of the answer"),
+            Clock::Total => {
+                write!(f, "not finished within {limit:?}, after {received} bytes of the answer")
+            }
         }
     }
 

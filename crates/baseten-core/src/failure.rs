@@ -79,6 +79,8 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Clock {
+    /// Until the call's turn came to have a connection.
+    Queue,
     /// Until a connection was ready.
     Connect,
     /// Until the first byte of the answer.
@@ -92,6 +94,7 @@ pub enum Clock {
 impl fmt::Display for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Queue => "queue",
             Self::Connect => "connect",
             Self::FirstByte => "first byte",
             Self::Idle => "idle",

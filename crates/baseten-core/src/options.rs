@@ -53,9 +53,12 @@ impl CallOptions {
     }
 }
 
-/// Four clocks. `None` keeps the default, [`Duration::MAX`] switches a clock off.
+/// Five clocks. `None` keeps the default, [`Duration::MAX`] switches a clock off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {
+    /// In line for a connection, where their number is limited. Default 60 s: as for the pause that a
+    /// server may ask for ([`RetryPolicy::longest_wait`]), a caller who has to wait longer should know.
+    pub queue: Option<Duration>,
     /// Name resolution, TCP, proxy and TLS together. Default 10 s.
     pub connect: Option<Duration>,
     /// From a ready connection to the first byte of the answer, the upload included. Default 1230 s
@@ -73,6 +76,8 @@ pub struct Timeouts {
 /// The clocks of one call, with defaults filled in; `None` is a clock that is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
+    /// See [`Timeouts::queue`].
+    pub queue: Option<Duration>,
     /// See [`Timeouts::connect`].
     pub connect: Option<Duration>,
     /// See [`Timeouts::first_byte`].
@@ -95,6 +100,7 @@ impl Clocks {
         let first_byte = seconds(if endpoint.waits_for_replica() { 1230 } else { 600 });
         let total = if whole { seconds(1260) } else { Duration::MAX };
         Self {
+            queue: set(timeouts.queue, seconds(60)),
             connect: set(timeouts.connect, seconds(10)),
             first_byte: set(timeouts.first_byte, first_byte),
             idle: set(timeouts.idle, seconds(120)),
@@ -182,7 +188,7 @@ mod tests {
             let endpoint = Endpoint::new(&hosts, &target, &operation).unwrap();
             let clocks = Clocks::new(&Timeouts::default(), &endpoint, whole);
             assert_eq!((clocks.first_byte, clocks.total), (first_byte, total));
-            assert_eq!((clocks.connect, clocks.idle), (s(10), s(120)));
+            assert_eq!((clocks.queue, clocks.connect, clocks.idle), (s(60), s(10), s(120)));
         }
     }
 

@@ -29,6 +29,7 @@ impl Limits {
     pub(crate) fn start(&self, clock: Clock) -> Due<'_> {
         let cancel = self.cancel();
         let own = match clock {
+            Clock::Queue => self.clocks.queue,
             Clock::Connect => self.clocks.connect,
             Clock::FirstByte => self.clocks.first_byte,
             _ => self.clocks.idle,
@@ -48,6 +49,7 @@ impl Limits {
             return Cause::Canceled;
         }
         let limit = match due.clock {
+            Clock::Queue => self.clocks.queue,
             Clock::Connect => self.clocks.connect,
             Clock::FirstByte => self.clocks.first_byte,
             Clock::Idle => self.clocks.idle,

@@ -15,6 +15,7 @@ use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::{TrySendError, http1};
 
 use crate::net::Net;
+use crate::slots::Slot;
 use crate::stream::Stream;
 use crate::wire::{Reads, Socket, Wire};
 
@@ -33,6 +34,9 @@ pub(crate) struct Connection<N: Net> {
     pub(crate) keep_alive: Option<Duration>,
     /// Whether it has served a call.
     pub(crate) reused: bool,
+    /// While it serves a call, and where their number is limited. The last, since it is passed on when
+    /// the socket is closed.
+    pub(crate) slot: Option<Slot>,
 }
 
 /// hyper's two ends: where requests go in, and what moves them.
@@ -57,9 +61,9 @@ impl<N: Net> Connection<N> {
         let (sender, conn) = builder.max_buf_size(HEAD_MAX).handshake(stream).await?;
         let link = Link { sender, conn, over: false };
         let now = Instant::now();
-        let (keep_alive, reused) = (None, false);
+        let (keep_alive, reused, slot) = (None, false, None);
         let home = N::home();
-        Ok(Self { link, wire, timer, home, opened: now, idle_since: now, keep_alive, reused })
+        Ok(Self { link, wire, timer, home, opened: now, idle_since: now, keep_alive, reused, slot })
     }
 
     /// Whether it can take another call: looks, without waiting, at what came while it lay idle. A

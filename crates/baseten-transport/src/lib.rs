@@ -23,6 +23,7 @@ mod proxy;
 mod proxy;
 mod race;
 mod send;
+mod slots;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;

@@ -35,10 +35,22 @@ pub struct Pool {
     pub max_age: Duration,
     /// How many idle ones are kept for one origin. Default 128.
     pub max_idle: usize,
+    /// How many connections may be open to one origin, in use and idle; 0 counts as 1. Calls beyond
+    /// that wait, first come first, for as long as the queue clock allows
+    /// ([`baseten_core::Timeouts::queue`]). An answer that is streamed holds its connection until it has
+    /// been read to its end or dropped: a thread that holds as many of them as there may be waits in
+    /// vain for one more. Default none: the platform's own limits are told by 429, and a line in
+    /// the client would hide them.
+    pub max_connections_per_origin: Option<usize>,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(30), max_age: Duration::from_secs(3600), max_idle: 128 }
+        Self {
+            idle: Duration::from_secs(30),
+            max_age: Duration::from_secs(3600),
+            max_idle: 128,
+            max_connections_per_origin: None,
+        }
     }
 }

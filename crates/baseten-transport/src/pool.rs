@@ -4,20 +4,24 @@
 //! one.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use baseten_core::Origin;
+use baseten_core::{Clock, Failure, Origin};
 
+use crate::clock::Limits;
 use crate::connection::Connection;
-use crate::net::Net;
+use crate::net::{Elapsed, Net};
 use crate::options;
+use crate::slots::{Slot, Slots};
 
 pub(crate) struct Pool<N: Net> {
     /// By comparing, not hashing: a client calls few origins. Boxed, since a connection is large and
     /// moves from hand to hand.
     idle: Mutex<BTreeMap<Origin, Vec<Box<Connection<N>>>>>,
     options: options::Pool,
+    /// Where the number of connections is limited.
+    slots: Option<Arc<Slots>>,
 }
 
 /// A server that promises to keep a connection for so long may count from earlier than we do.
@@ -25,7 +29,22 @@ const SPARE: Duration = Duration::from_secs(1);
 
 impl<N: Net> Pool<N> {
     pub(crate) fn new(options: options::Pool) -> Self {
-        Self { idle: Mutex::default(), options }
+        let slots = options.max_connections_per_origin.map(Slots::new);
+        Self { idle: Mutex::default(), options, slots }
+    }
+
+    /// Leave to have a connection, waited for in line; `None` where everybody has it.
+    pub(crate) async fn slot(
+        &self,
+        origin: &Origin,
+        limits: &Limits,
+    ) -> Result<Option<Slot>, Failure> {
+        let Some(slots) = &self.slots else { return Ok(None) };
+        let due = limits.start(Clock::Queue);
+        match slots.take::<N>(origin, due).await {
+            Ok(slot) => Ok(Some(slot)),
+            Err(Elapsed) => Err(Failure::before_sending(limits.elapsed(due), None)),
+        }
     }
 
     /// A connection that is still alive, if there is one.
@@ -43,6 +62,8 @@ impl<N: Net> Pool<N> {
         if !connection.is_done() {
             return;
         }
+        // Passed on when the connection is there to be taken.
+        let _slot = connection.slot.take();
         let now = Instant::now();
         connection.reused = true;
         connection.idle_since = now;

@@ -160,7 +160,8 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     async fn race<N: Net>(addresses: &[SocketAddr], limit: Duration) -> (io::Result<()>, Duration) {
-        let clocks = Clocks { connect: Some(limit), first_byte: None, idle: None, total: None };
+        let clocks =
+            Clocks { connect: Some(limit), queue: None, first_byte: None, idle: None, total: None };
         let began = Instant::now();
         let limits = Limits::new(clocks, began, None);
         let due = limits.start(Clock::Connect);

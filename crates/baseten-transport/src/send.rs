@@ -73,10 +73,10 @@ impl<N: Net> Sender<N> {
             return Err(Error::request("the request does not ask to switch protocols"));
         }
         let (accepted, arrived, began) = self.run(request, options).await?;
-        let Connection { link, wire, .. } = *arrived.connection;
+        let Connection { link, wire, slot, .. } = *arrived.connection;
         let (stream, early) = link.into_stream();
         let meta = accepted.finish(began.elapsed(), ()).meta;
-        Ok(Switched { stream, early, wire, meta })
+        Ok(Switched { stream, early, wire, meta, slot })
     }
 
     /// Runs the call up to the head of the answer that it accepts.
@@ -129,10 +129,12 @@ impl<N: Net> Sender<N> {
         limits: Limits,
     ) -> Result<(Parts, Arrived<N>), Failure> {
         let origin = request.endpoint().origin();
+        let slot = self.pool.slot(origin, &limits).await?;
         let mut connection = match self.pool.checkout(origin) {
             Some(connection) => connection,
             None => Box::new(dial::dial(&self.connector, origin, &limits).await?),
         };
+        connection.slot = slot;
         let (head, incoming) = exchange(&mut connection, http, &limits).await?.into_parts();
         if let Some(promised) = promised(&head.headers) {
             connection.keep_alive = Some(promised);
@@ -205,6 +207,7 @@ pub(crate) struct Switched<N: Net> {
     /// What came of the new protocol together with the answer.
     pub(crate) early: Bytes,
     pub(crate) wire: Arc<Wire<N::Socket>>,
+    pub(crate) slot: Option<crate::slots::Slot>,
     pub(crate) meta: Meta,
 }
 

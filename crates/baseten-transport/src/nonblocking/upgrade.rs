@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use super::Transport;
 use crate::send::Switched;
+use crate::slots::Slot;
 use crate::stream::Stream;
 use crate::wire::Wire;
 
@@ -43,8 +44,8 @@ impl Transport {
         request: &Request,
         options: &CallOptions,
     ) -> Result<Upgraded, Error> {
-        let Switched { stream, early, wire, meta } = self.0.upgrade(request, options).await?;
-        Ok(Upgraded { stream, early, wire, meta })
+        let Switched { stream, early, wire, meta, slot } = self.0.upgrade(request, options).await?;
+        Ok(Upgraded { stream, early, wire, meta, _slot: slot })
     }
 }
 
@@ -55,6 +56,7 @@ pub struct Upgraded {
     early: Bytes,
     wire: Arc<Wire<TcpStream>>,
     meta: Meta,
+    _slot: Option<Slot>,
 }
 
 impl Upgraded {
