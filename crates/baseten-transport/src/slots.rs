@@ -98,7 +98,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Slot> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Slot> {
         let Self { slots, origin, .. } = *self;
         let ticket = &mut self.ticket;
         let most = slots.most;
@@ -173,7 +173,7 @@ mod tests {
 
         fn poll(&mut self) -> Option<Slot> {
             let waker = Waker::from(self.1.clone());
-            match self.0.poll(&mut Context::from_waker(&waker)) {
+            match self.0.poll(&Context::from_waker(&waker)) {
                 Poll::Ready(slot) => Some(slot),
                 Poll::Pending => None,
             }
