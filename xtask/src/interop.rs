@@ -9,6 +9,7 @@ mod case;
 mod edge;
 mod engine;
 mod facade;
+mod litellm;
 mod llama;
 mod nginx;
 mod server;
@@ -43,6 +44,7 @@ enum Unready {
 #[derive(Debug)]
 struct Run {
     peer: &'static str,
+    readme: PathBuf,
     /// What we wrote for the peers.
     sources: PathBuf,
     /// Where this peer is installed and works; kept between runs.
@@ -68,9 +70,18 @@ pub(crate) fn truss() -> Result<Verdict, String> {
 ///
 /// # Errors
 ///
-/// As [`truss`].
+/// As [`truss()`].
 pub(crate) fn llama() -> Result<Verdict, String> {
     Run::of("llama", llama::run)
+}
+
+/// Runs both facades behind the LiteLLM proxy, which has our emulator behind it.
+///
+/// # Errors
+///
+/// As [`truss()`].
+pub(crate) fn litellm() -> Result<Verdict, String> {
+    Run::of("litellm", litellm::run)
 }
 
 impl Run {
@@ -83,6 +94,7 @@ impl Run {
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let mut record = Self {
             peer,
+            readme: workspace.root.join("README.md"),
             sources: workspace.root.join("xtask/interop"),
             folder,
             phases: Vec::new(),

@@ -27,6 +27,7 @@ usage: cargo xtask NAME
   parity           what the async and the blocking facade offer, compared
   sizes [--binary] crates of others in each build, beside the ceilings; bytes and build seconds
   interop truss    both facades against Baseten's own Truss server
+  interop litellm  the same behind LiteLLM, with the emulator for Baseten
   interop llama    the same against llama.cpp's server, directly and through nginx
 ";
 
@@ -52,6 +53,9 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["sizes"] => sizes::run(),
         ["sizes", "--binary"] => sizes::run_with_binaries(),
         ["interop", "truss"] => interop::truss().map(|verdict| verdict.report("interop truss")),
+        ["interop", "litellm"] => {
+            interop::litellm().map(|verdict| verdict.report("interop litellm"))
+        }
         ["interop", "llama"] => interop::llama().map(|verdict| verdict.report("interop llama")),
         _ => Err(USAGE.to_owned()),
     }

@@ -4,7 +4,7 @@
 //! and calls this.
 
 mod package;
-mod readme;
+pub(crate) mod readme;
 
 use std::fs;
 use std::process::Command;

@@ -1,10 +1,13 @@
-//! The commands that the README promises, read out of it, so that it cannot drift from CI.
+//! What the README promises, read out of it, so that it cannot drift from what is run.
 
 /// The line before the command that runs every test.
 pub(crate) const TESTS: &str = "Run the tests:";
 
 /// The line before the command that shows the main job done.
 pub(crate) const MAIN_JOB: &str = "Run it:";
+
+/// The line before LiteLLM's configuration.
+pub(crate) const LITELLM: &str = "LiteLLM before a deployment of yours, in `litellm.yaml`:";
 
 /// The fenced block that follows the line `marker`.
 ///

@@ -6,7 +6,7 @@ use baseten::openai::{
     ChatRequest, ChatResponse, Collect, CompletionRequest, CompletionResponse, EmbeddingRequest,
     EmbeddingResponse, ServedModel, StreamEnd,
 };
-use baseten::{Error, Response};
+use baseten::{CallOptions, Error, Response};
 use tokio::runtime::Runtime;
 
 /// A client of one of the facades, for an engine or a gateway.
@@ -26,6 +26,14 @@ pub(crate) type ChatEvents = Events<baseten::openai::ChatStream>;
 pub(crate) type CompletionEvents = Events<baseten::openai::CompletionStream>;
 
 impl Engine {
+    /// The same client with other options.
+    pub(crate) fn options(self, options: CallOptions) -> Self {
+        match self {
+            Self::Async(runtime, openai) => Self::Async(runtime, openai.options(options)),
+            Self::Blocking(openai) => Self::Blocking(openai.options(options)),
+        }
+    }
+
     pub(crate) fn chat(&self, request: &ChatRequest) -> Result<Response<ChatResponse>, Error> {
         match self {
             Self::Async(runtime, openai) => runtime.block_on(openai.chat(request)),

@@ -79,6 +79,16 @@ impl Client {
             Self::Blocking(client) => Ok(Facade::Blocking(client.model(MODEL)?)),
         }
     }
+
+    /// The gateway there.
+    pub(crate) fn gateway(&self) -> Result<Engine, Error> {
+        match self {
+            Self::Async(runtime, client) => {
+                Ok(Engine::Async(runtime.clone(), client.model_apis()?))
+            }
+            Self::Blocking(client) => Ok(Engine::Blocking(client.model_apis()?)),
+        }
+    }
 }
 
 impl Facade {
