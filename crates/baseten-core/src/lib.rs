@@ -36,6 +36,7 @@ mod response;
 mod route;
 pub mod sse;
 mod target;
+mod waiting;
 mod watch;
 
 pub use access::Access;
@@ -65,4 +66,5 @@ pub use request::{Answer, Request, RequestBuilder, Template};
 pub use response::{Framing, Meta, Response, Timings};
 pub use route::{InvalidRoute, Route};
 pub use target::{Stage, Subject, Target};
+pub use waiting::{OnWaiting, Waiting};
 pub use watch::{JobOutcome, Watch, WatchStep};

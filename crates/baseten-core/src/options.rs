@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::cancel::CancelToken;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::waiting::OnWaiting;
 
 /// Clocks, retries and limits of a call.
 ///
@@ -35,6 +36,8 @@ pub struct CallOptions {
     /// Gives up, when it is canceled, whatever was called with these options. Default none: dropping
     /// an async call cancels it all the same.
     pub cancel: Option<CancelToken>,
+    /// Whom to tell that the first byte of an answer has not come. Default nobody.
+    pub on_waiting: Option<OnWaiting>,
 }
 
 impl CallOptions {

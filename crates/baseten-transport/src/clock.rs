@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use baseten_core::{CancelToken, Cause, Clock, Clocks};
+use baseten_core::{CancelToken, Cause, Clock, Clocks, OnWaiting, Waiting};
 
 use crate::wire::{Socket, Wire};
 
@@ -102,12 +102,69 @@ pub(crate) struct Silence<'a, S> {
     seen: u64,
     clock: Clock,
     due: Option<Due<'a>>,
+    notice: Option<Notice<'a>>,
+}
+
+/// A caller who wants to know that the first byte does not come.
+pub(crate) struct Notice<'a> {
+    hook: &'a OnWaiting,
+    attempt: u32,
+    /// When the call began, and when the wait did.
+    began: (Instant, Instant),
+    /// What the socket had taken before the request.
+    sent: u64,
+    next: Option<Instant>,
+}
+
+impl<'a> Notice<'a> {
+    /// For a wait that begins now, of a call that began at `began`.
+    pub(crate) fn new(hook: &'a OnWaiting, attempt: u32, began: Instant) -> Self {
+        let now = Instant::now();
+        let next = now.checked_add(hook.period());
+        Self { hook, attempt, began: (began, now), sent: 0, next }
+    }
+
+    fn tell<S: Socket>(&mut self, wire: &Wire<S>) {
+        let now = Instant::now();
+        if self.next.is_none_or(|next| now < next) {
+            return;
+        }
+        self.next = now.checked_add(self.hook.period());
+        let (call, wait) = (now - self.began.0, now - self.began.1);
+        let sent = wire.sent() > self.sent && wire.is_flushed();
+        self.hook.tell(Waiting::new(self.attempt, sent, wait, call));
+    }
 }
 
 impl<'a, S: Socket> Silence<'a, S> {
     /// With `clock` until the first byte, and the idle clock from then on.
     pub(crate) fn new(wire: &'a Wire<S>, limits: &'a Limits, clock: Clock) -> Self {
-        Self { wire, limits, seen: wire.received(), clock, due: None }
+        Self { wire, limits, seen: wire.received(), clock, due: None, notice: None }
+    }
+
+    /// The same, and tells a caller meanwhile.
+    pub(crate) fn telling(self, notice: Option<Notice<'a>>) -> Self {
+        let sent = self.wire.sent();
+        Self { notice: notice.map(|notice| Notice { sent, ..notice }), ..self }
+    }
+
+    /// When this is to be looked at again: when a clock runs out, or when the caller is to be told.
+    pub(crate) fn next(&mut self) -> Option<Instant> {
+        let due = self.due();
+        match &self.notice {
+            Some(notice) if self.clock == Clock::FirstByte => due.or_at(notice.next).at,
+            _ => due.at,
+        }
+    }
+
+    /// Tells the caller what there is to tell, if the wait goes on.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        let due = self.due();
+        let Some(notice) = self.notice.as_mut().filter(|_| !due.has_come()) else { return false };
+        if self.clock == Clock::FirstByte {
+            notice.tell(self.wire);
+        }
+        true
     }
 
     /// Asked whenever nothing moves: the clock is read only then.

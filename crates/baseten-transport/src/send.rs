@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use baseten_core::{
     Accepted, Attempt, Budget, Call, CallOptions, Cause, Clock, Error, Failure, Framing, Meta,
-    Request, Response, Start, Step,
+    OnWaiting, Request, Response, Start, Step,
 };
 use bytes::Bytes;
 use http::Method;
@@ -19,7 +19,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::body::Body;
-use crate::clock::{Limits, Silence};
+use crate::clock::{Limits, Notice, Silence};
 use crate::connection::Connection;
 use crate::dial;
 use crate::failure;
@@ -102,7 +102,10 @@ impl<N: Net> Sender<N> {
                 Step::Fail(error) => return Err(error),
                 Step::Send(attempt) => {
                     let limits = Limits::new(attempt.clocks, began, cancel);
-                    match self.attempt(to_hyper(request, &attempt), request, limits).await {
+                    let hook = options.on_waiting.as_ref();
+                    let hook = hook.map(|hook| (hook, attempt.number, began));
+                    let http = to_hyper(request, &attempt);
+                    match self.attempt(http, request, limits, hook).await {
                         Err(failure) => call.on_failure(began.elapsed(), failure),
                         Ok((head, arrived)) if request.accepts(head.status) => {
                             return Ok((call.accept(began.elapsed(), head), arrived, began));
@@ -127,6 +130,7 @@ impl<N: Net> Sender<N> {
         http: http::Request<Full<Bytes>>,
         request: &Request,
         limits: Limits,
+        hook: Option<(&OnWaiting, u32, Instant)>,
     ) -> Result<(Parts, Arrived<N>), Failure> {
         let origin = request.endpoint().origin();
         let slot = self.pool.slot(origin, &limits).await?;
@@ -135,7 +139,9 @@ impl<N: Net> Sender<N> {
             None => Box::new(dial::dial(&self.connector, origin, &limits).await?),
         };
         connection.slot = slot;
-        let (head, incoming) = exchange(&mut connection, http, &limits).await?.into_parts();
+        let notice = hook.map(|(hook, attempt, began)| Notice::new(hook, attempt, began));
+        let head = exchange(&mut connection, http, &limits, notice).await?;
+        let (head, incoming) = head.into_parts();
         if let Some(promised) = promised(&head.headers) {
             connection.keep_alive = Some(promised);
         }
@@ -161,13 +167,19 @@ async fn exchange<N: Net>(
     connection: &mut Connection<N>,
     request: http::Request<Full<Bytes>>,
     limits: &Limits,
+    notice: Option<Notice<'_>>,
 ) -> Result<http::Response<Incoming>, Failure> {
     let Connection { link, wire, timer, reused, .. } = connection;
     let (sent, received) = (wire.sent(), wire.received());
     let mut pending = pin!(link.start(request));
-    let mut silence = Silence::new(wire, limits, Clock::FirstByte);
-    let poll = |cx: &mut Context<'_>| link.poll_head(pending.as_mut(), cx);
-    let head = N::drive(wire, timer, limits.cancel(), || silence.due().at, poll).await;
+    let mut silence = Silence::new(wire, limits, Clock::FirstByte).telling(notice);
+    let head = loop {
+        let poll = |cx: &mut Context<'_>| link.poll_head(pending.as_mut(), cx);
+        match N::drive(wire, timer, limits.cancel(), || silence.next(), poll).await {
+            Err(Elapsed) if silence.goes_on() => {}
+            head => break head,
+        }
+    };
     let (sent, received) = (wire.sent() - sent, wire.received() - received);
     let (cause, source) = match head {
         Ok(Ok(head)) => return Ok(head),

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
@@ -146,10 +146,11 @@ impl<S: Socket> Write for Stream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { raw, layer } = &mut *self;
-        match layer {
-            Layer::Plain(_) => Poll::Ready(Ok(())),
-            Layer::Tls(session) => session.poll_flush(raw, cx),
+        if let Layer::Tls(session) = layer {
+            ready!(session.poll_flush(raw, cx))?;
         }
+        raw.wire.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

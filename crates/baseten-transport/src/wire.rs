@@ -24,6 +24,8 @@ pub(crate) struct Wire<S> {
     pub(crate) socket: S,
     sent: AtomicU64,
     received: AtomicU64,
+    /// What `sent` was when nothing was left to be written.
+    flushed: AtomicU64,
     reads: AtomicU8,
 }
 
@@ -45,6 +47,7 @@ impl<S: Socket> Wire<S> {
             socket,
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            flushed: AtomicU64::new(0),
             reads: AtomicU8::new(Reads::Wait as u8),
         }
     }
@@ -57,6 +60,16 @@ impl<S: Socket> Wire<S> {
     /// Bytes that the socket gave since it was opened.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// Says that nothing is left to be written.
+    pub(crate) fn flushed(&self) {
+        self.flushed.store(self.sent(), Ordering::Relaxed);
+    }
+
+    /// Whether nothing is left to be written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.flushed.load(Ordering::Relaxed) == self.sent()
     }
 
     /// What reads do during `poll`; they wait again after it.
