@@ -2,8 +2,17 @@
 
 use crate::workspace::{Planted, stderr};
 
-/// The one difference that is meant.
+/// What both sides have.
+const TYPES: &str = "pub struct Client; pub struct Model; pub struct Chain;";
+
+/// The differences that are meant.
 const ITERATOR: &str = "impl Iterator for Body { type Item = Result<Bytes, Error>; }";
+const WEBSOCKETS: &str = "
+    pub use upgrade::{Upgrade, Upgraded};
+    pub use baseten_transport::blocking::Upgrade;
+    impl Model { pub fn websocket(&self) -> Result<Upgrade, Error> {} }
+    impl Chain { pub fn websocket(&self) -> Result<Upgrade, Error> {} }
+";
 
 #[test]
 fn a_method_of_one_facade_alone_fails() {
@@ -12,9 +21,9 @@ fn a_method_of_one_facade_alone_fails() {
         planted.package("baseten", "");
         planted.package("baseten-blocking", "");
         planted.package("baseten-transport", "");
-        let client = "pub struct Client; impl Client { pub async fn go(&self) {} }";
-        planted.write("crates/baseten/src/client.rs", client);
-        let client = format!("pub struct Client; impl Client {{ {method} }}");
+        let client = format!("{TYPES} impl Client {{ pub async fn go(&self) {{}} }}");
+        planted.write("crates/baseten/src/client.rs", &format!("{client}{WEBSOCKETS}"));
+        let client = format!("{TYPES} impl Client {{ {method} }}");
         planted.write("crates/baseten-blocking/src/client.rs", &client);
         planted.write("crates/baseten-transport/src/nonblocking.rs", "pub struct Body;");
         let body = format!("pub struct Body; {ITERATOR}");
