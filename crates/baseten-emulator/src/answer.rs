@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::frame::Frame;
 use crate::serial;
 
 /// What a model or chain answers.
@@ -54,6 +55,9 @@ pub enum Body {
     Stream(Stream),
     /// Bytes instead of head and body: the emulator adds nothing. Afterwards the connection is closed.
     Raw(Stream),
+    /// A WebSocket, which begins with these frames: see [`Answer::websocket`]. A request that asks for
+    /// none gets 426 instead.
+    WebSocket(Vec<Frame>),
 }
 
 /// Chunks, and how they end.

@@ -7,6 +7,7 @@
 //! - [`Emulator`] starts, stops, and says where it listens.
 //! - [`Route`] installs [`Answer`]s: whole, streamed, raw; standing, queued, or by closure.
 //! - [`Fault`] lets something go wrong at a byte of an answer, an upload or a connection.
+//! - [`Frame`]s are what a WebSocket begins with; then the model echoes.
 //! - [`Jobs`] are the async requests, which move on each time they are asked for.
 //! - [`Seen`] tells which requests arrived, what was sent, and when a peer left.
 //!
@@ -17,6 +18,7 @@ mod body;
 mod desk;
 mod emulator;
 mod fault;
+mod frame;
 mod jobs;
 mod link;
 mod platform;
@@ -30,12 +32,14 @@ mod socket;
 mod tls;
 mod truss;
 mod valve;
+mod websocket;
 mod wire;
 
 pub use answer::{Answer, Body, Chunk, Ending, Stream};
 pub use desk::Route;
 pub use emulator::{Builder, DUMMY_KEY, Emulator};
 pub use fault::{Action, At, Fault, Layer, Step, When};
+pub use frame::Frame;
 pub use jobs::{Job, JobError, JobStatus, Jobs};
 pub use route::{Kind, Operation, Stage, Target};
 pub use seen::{Arrival, Closer, Connection, Outcome, Seen, TimedOut};

@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 use crate::fault::{Fault, Layer};
 use crate::seen::{Closer, Log, Outcome};
 use crate::valve::{Kill, Valve};
+use crate::websocket::Talk;
 
 /// One connection.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ struct State {
     exchange: Option<Exchange>,
     kill: Option<Kill>,
     peer_left: bool,
+    /// What follows a 101.
+    talk: Option<Talk>,
 }
 
 /// A request and the answer to it.
@@ -168,9 +171,27 @@ impl Link {
 
     /// Hyper is through with the body.
     pub(crate) fn taken(&self) {
-        if let Some(exchange) = &mut self.lock().exchange {
+        let mut state = self.lock();
+        // After a 101 the answer goes on, without hyper.
+        let goes_on = state.talk.is_some();
+        if let Some(exchange) = state.exchange.as_mut().filter(|_| !goes_on) {
             exchange.taken = true;
         }
+    }
+
+    /// The answer switches protocols.
+    pub(crate) fn switch(&self, talk: Talk) {
+        self.lock().talk = Some(talk);
+    }
+
+    /// What the connection does now that hyper is done with it, if it has switched.
+    pub(crate) fn switched(&self) -> Option<Talk> {
+        self.lock().talk.take()
+    }
+
+    /// The WebSocket is over, whoever ended it.
+    pub(crate) fn finished(&self) {
+        self.settle(|at, _, _| Outcome::Completed { at });
     }
 
     /// Everything that hyper had is written. Returns whether that completed the answer.

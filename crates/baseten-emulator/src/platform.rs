@@ -21,6 +21,7 @@ impl Answer {
             404 => r#"{"error":"The model or deployment does not exist"}"#,
             405 => r#"{"error":"Method not allowed"}"#,
             408 => r#"{"error":"Timed out waiting for a replica"}"#,
+            426 => r#"{"error":"This route is a WebSocket"}"#,
             413 => r#"{"error":"Request Entity Too Large"}"#,
             429 => r#"{"error":"CAPACITY_EXCEEDED"}"#,
             500 => r#"{"error":"Timed out waiting for the model to become ready"}"#,

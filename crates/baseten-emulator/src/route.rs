@@ -60,6 +60,8 @@ pub enum Operation {
     AsyncRunRemote,
     /// `GET …/async_queue_status`.
     AsyncQueueStatus,
+    /// `GET …/websocket`, to be switched to a WebSocket.
+    WebSocket,
     /// `GET` (status) or `DELETE` (cancel) on `/async_request/{id}`; the id, percent-decoded.
     AsyncRequest(String),
 }
@@ -82,6 +84,7 @@ impl Operation {
             Self::AsyncPredict => "async_predict".into(),
             Self::AsyncRunRemote => "async_run_remote".into(),
             Self::AsyncQueueStatus => "async_queue_status".into(),
+            Self::WebSocket => "websocket".into(),
             Self::AsyncRequest(_) => "async_request".into(),
         }
     }
@@ -194,6 +197,7 @@ fn operation(kind: Kind, method: &str, path: &str) -> Result<Operation, NoRoute>
         (Kind::Chain, "async_run_remote") => (Operation::AsyncRunRemote, "POST"),
         (_, "wake") => (Operation::Wake, "POST"),
         (_, "async_queue_status") => (Operation::AsyncQueueStatus, "GET"),
+        (_, "websocket") => (Operation::WebSocket, "GET"),
         _ => return Err(NoRoute::NotFound),
     };
     allow(method == verb)?;
@@ -250,6 +254,8 @@ mod tests {
             ("PUT", "127.0.0.1:9", "/model/m/environments/production/sync/items/1%2F2?q=a/b", Kind::Model, "m", environment("production"), sync("items/1%2F2")),
             ("POST", "127.0.0.1:9", "/model/m/predict", Kind::Model, "m", Stage::Bare, Operation::Predict),
             ("GET", "127.0.0.1:9", "/chain/c/production/async_queue_status", Kind::Chain, "c", Stage::Production, Operation::AsyncQueueStatus),
+            ("GET", "model-abc.r", "/environments/qa/websocket", Kind::Model, "abc", environment("qa"), Operation::WebSocket),
+            ("GET", "chain-c1-eu.r", "/websocket", Kind::Chain, "c1", regional("eu"), Operation::WebSocket),
             ("GET", "model-abc.r", "/async_request/r1", Kind::Model, "abc", Stage::Bare, Operation::AsyncRequest("r1".into())),
             ("DELETE", "model-abc-eu.r", "/async_request/r1", Kind::Model, "abc", regional("eu"), Operation::AsyncRequest("r1".into())),
         ];

@@ -69,6 +69,8 @@ pub struct Arrival {
     pub body: Bytes,
     /// How many bytes of body arrived.
     pub body_len: u64,
+    /// The messages that came over it as a WebSocket, text or bytes; of each as much as of a body.
+    pub messages: Vec<Bytes>,
     /// Whether the body was read to its end.
     pub body_complete: bool,
     /// The `X-BASETEN-REQUEST-ID` of the answer.

@@ -17,6 +17,7 @@ use crate::seen::Log;
 use crate::service::{Service, Shared};
 use crate::socket::Socket;
 use crate::valve::Kill;
+use crate::websocket;
 use crate::wire::{HttpWire, Wire};
 
 /// Serves until `stop` fires or is dropped. Whatever runs then is dropped with its sockets.
@@ -109,7 +110,13 @@ async fn serve(wire: HttpWire, link: &Arc<Link>, shared: Arc<Shared>) -> Wire {
         if ended.is_ready() || link.killed().is_some() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    http.into_parts().io.into_inner()
+    let parts = http.into_parts();
+    match link.switched().filter(|_| link.killed().is_none()) {
+        Some(talk) => {
+            websocket::serve(parts.io, parts.read_buf, talk, link, &log).await.into_inner()
+        }
+        None => parts.io.into_inner(),
+    }
 }
 
 /// Ends the connection as the fault, or HTTP, wants it.

@@ -14,6 +14,7 @@ use crate::answer::{Answer, Body};
 use crate::body::Outgoing;
 use crate::desk::{Desk, Plan};
 use crate::fault::{Action, At, Fault};
+use crate::frame::Frame;
 use crate::jobs::Jobs;
 use crate::link::Link;
 use crate::route::{self, NoRoute, Operation, Target};
@@ -21,6 +22,7 @@ use crate::script::Script;
 use crate::seen::{Arrival, Log};
 use crate::truss;
 use crate::valve::Kill;
+use crate::websocket::{self, Talk};
 
 /// What all connections of an emulator share.
 pub(crate) struct Shared {
@@ -93,6 +95,7 @@ impl Exchange {
             // Only finished requests are ever forgotten.
             (_, _, None) => Answer::platform_error(500),
         };
+        let answer = self.switching(answer);
         let faults = [&*self.faults, &*answer.faults].concat();
         let response = self.render(answer, &faults, &request_id).unwrap_or_else(|why| {
             let text = format!("emulator: this answer can only be sent with Answer::raw: {why}");
@@ -165,9 +168,34 @@ impl Exchange {
                 jobs.submit(target, request_id, body)
             }
             Operation::AsyncQueueStatus => jobs.queue(target),
+            Operation::WebSocket => Answer::websocket([]),
             Operation::AsyncRequest(id) if arrival.method == "DELETE" => jobs.cancel(target, id),
             Operation::AsyncRequest(id) => jobs.status(target, id),
         }
+    }
+
+    /// An answer that switches to a WebSocket gets the headers for it, unless it has its own.
+    fn switching(&self, mut answer: Answer) -> Answer {
+        if !matches!(answer.body, Body::WebSocket(_)) {
+            return answer;
+        }
+        let arrival = self.shared.log.arrival(self.index);
+        let Some(headers) = arrival.and_then(|arrival| websocket::handshake(&arrival)) else {
+            return Answer::platform_error(426).header("upgrade", "websocket");
+        };
+        for (name, value) in headers {
+            if !answer.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+                answer.headers.push((name.into(), value));
+            }
+        }
+        answer
+    }
+
+    /// What the connection does after the head of a 101.
+    fn talk(&self, frames: Vec<Frame>) -> Talk {
+        let model = self.route.as_ref().map_or_else(|_| String::new(), |(to, _)| to.id.clone());
+        let limit = usize::try_from(self.shared.max_body).unwrap_or(usize::MAX);
+        Talk { arrival: self.index, model, frames, limit, keep: self.shared.keep_body }
     }
 
     fn uploaded(&self, bytes: usize) {
@@ -201,6 +229,10 @@ impl Exchange {
         let body = match answer.body {
             Body::Whole(body) => Outgoing::whole(link, body),
             Body::Stream(stream) | Body::Raw(stream) => Outgoing::stream(link, stream),
+            Body::WebSocket(frames) => {
+                link.switch(self.talk(frames));
+                Outgoing::whole(link, Bytes::new())
+            }
         };
         let response = response.body(body)?;
         self.link.open(raw, faults);
@@ -233,6 +265,7 @@ fn arrival(link: &Link, head: &http::request::Parts) -> Arrival {
         operation: None,
         body: Bytes::new(),
         body_len: 0,
+        messages: Vec::new(),
         body_complete: false,
         request_id: String::new(),
         status: None,

@@ -251,16 +251,17 @@ fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> bool {
     true
 }
 
-/// Finds the end of the head in an answer's bytes; heads of 1xx answers are passed over.
+/// Finds the end of the head in an answer's bytes; heads of 1xx answers are passed over, but for 101,
+/// after which comes another protocol.
 #[derive(Debug, Default)]
 struct HeadScan {
     /// Bytes of the answer that were looked at.
     scanned: u64,
     /// Where the body begins.
     body_at: Option<u64>,
-    /// Bytes since this head began, and the tenth of them: the first digit of its status.
+    /// Bytes since this head began, and the tenth to the twelfth of them: its status.
     length: usize,
-    status: u8,
+    status: [u8; 3],
     /// How much of CR LF CR LF the last bytes are.
     matched: usize,
 }
@@ -274,8 +275,9 @@ impl HeadScan {
             }
             self.scanned += 1;
             self.length += 1;
-            if self.length == 10 {
-                self.status = byte;
+            if let Some(digit) = self.length.checked_sub(10).and_then(|at| self.status.get_mut(at))
+            {
+                *digit = byte;
             }
             self.matched = match (byte == END[self.matched], byte) {
                 (true, _) => self.matched + 1,
@@ -283,8 +285,8 @@ impl HeadScan {
                 (false, _) => 0,
             };
             if self.matched == END.len() {
-                if self.status == b'1' {
-                    (self.length, self.status, self.matched) = (0, 0, 0);
+                if self.status[0] == b'1' && &self.status != b"101" {
+                    (self.length, self.matched) = (0, 0);
                 } else {
                     self.body_at = Some(self.scanned);
                 }

@@ -90,6 +90,20 @@ impl HttpWire {
     pub(crate) fn into_inner(self) -> Wire {
         self.inner
     }
+
+    /// Reads what is no HTTP any more.
+    pub(crate) fn poll_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        if result.is_err() || buf.filled().len() == before {
+            self.link.peer_left();
+        }
+        Poll::Ready(result)
+    }
 }
 
 impl hyper::rt::Read for HttpWire {

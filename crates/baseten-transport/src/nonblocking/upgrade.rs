@@ -66,11 +66,16 @@ impl Upgraded {
         &self.meta
     }
 
-    /// How many bytes the socket has taken and given since it was opened, HTTP and TLS included: what
-    /// an idle clock watches.
+    /// How many bytes the socket has taken since it was opened, HTTP and TLS included.
     #[must_use]
-    pub fn moved(&self) -> u64 {
-        self.wire.sent() + self.wire.received()
+    pub fn sent(&self) -> u64 {
+        self.wire.sent()
+    }
+
+    /// How many bytes the socket has given since it was opened: what an idle clock watches.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.wire.received()
     }
 }
 
