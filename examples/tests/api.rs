@@ -65,8 +65,10 @@ fn the_table_names_what_exists() {
     let page = read("docs/api.md");
     let mut methods = 0;
     for row in rows(&page) {
+        let facades = ["baseten", "baseten-blocking"];
+        let facades = if row[2].starts_with("async alone: ") { &facades[..1] } else { &facades };
         for method in quoted(row[2]) {
-            for facade in ["baseten", "baseten-blocking"] {
+            for facade in facades {
                 assert!(has_method(facade, method), "{facade} has no {method}");
             }
             methods += 1;
@@ -74,7 +76,7 @@ fn the_table_names_what_exists() {
         for test in quoted(row[4]) {
             let source = read(&format!("crates/baseten/tests/{test}"));
             assert!(
-                source.contains("#[test]") || source.contains("both! {"),
+                ["#[test]", "#[tokio::test]", "both! {"].iter().any(|mark| source.contains(mark)),
                 "{test} tests nothing"
             );
         }

@@ -28,6 +28,7 @@ fn every_example_shows_what_it_promises() {
         ("streaming", &["\"A \"", "\"transport \"", "\"bytes.\"", "the end of Some("]),
         ("chat", &["Blue light scatters most.", "Some(Stop), Some(Done)", "tokens       4"]),
         ("custom_route", &["q=red%20shoes&limit=3", "\"size\":42", "saw x-trace-id: a1b2"]),
+        ("websocket", &["echo:hello", "{\"n\":1}", "text        goodbye", "1000 (normal)"]),
         ("transport_only", &["200 OK", "What is a transport?", "request id  "]),
         ("core_only", &["#1: Status(503), Refused", "attempts    2", "What is a transport?"]),
     ] {
@@ -50,7 +51,15 @@ fn an_example_that_fails_says_so_with_its_exit_code() {
         ("BASETEN_BASE_URL", &emulator.base_url("abc")),
     ];
     let astray = [("BASETEN_BASE_URL", "http://127.0.0.1:1")];
-    for name in ["quickstart", "blocking", "streaming", "chat", "custom_route", "transport_only"] {
+    for name in [
+        "quickstart",
+        "blocking",
+        "streaming",
+        "chat",
+        "custom_route",
+        "websocket",
+        "transport_only",
+    ] {
         for (envs, expect) in [
             (&refused[..], "please check the api-key you provided"),
             (&astray, "set BASETEN_API_KEY and BASETEN_MODEL_ID"),

@@ -50,6 +50,8 @@ pub enum ErrorKind {
     Protocol,
     /// A message is not the JSON that was expected. The connection goes on.
     Decode,
+    /// The token of the call's options was canceled, and the socket closed.
+    Canceled,
     /// A message, or a close, that cannot be sent. Nothing of it was; the connection goes on.
     Request,
 }

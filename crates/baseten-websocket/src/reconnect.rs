@@ -105,7 +105,6 @@ fn draw(seed: u64, tried: u32) -> f64 {
 ///         Ok(Some(message)) => println!("{message:?}"),
 ///         Ok(None) => return Ok(()),
 ///         Err(error) => {
-///             drop(socket); // it counts against the concurrency of its deployment while it is open
 ///             socket = connector.reconnect(error).await?;
 ///             socket.send_text("where we were").await?;
 ///         }
@@ -159,7 +158,7 @@ impl Connector {
         let mut error = error;
         while let Some(pause) = self.policy.pause(&error, self.tried, self.seed) {
             self.tried += 1;
-            tokio::time::sleep(pause).await;
+            self.upgrade.transport.pause(pause, &self.upgrade.options).await?;
             match self.connect().await {
                 Ok(socket) => return Ok(socket),
                 Err(again) => error = again,

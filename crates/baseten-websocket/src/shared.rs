@@ -3,11 +3,13 @@
 //! Two tasks may poll it, each for its direction; a lock is held for the time of a poll, never over a
 //! wait.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use baseten_core::{Clocks, Meta};
+use baseten_core::{CancelToken, Clocks, Meta};
 use baseten_transport::nonblocking::{Upgrade, Upgraded};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -28,10 +30,12 @@ pub(crate) struct Shared {
     pub(crate) meta: Meta,
     options: Options,
     idle: Option<Duration>,
+    cancel: Option<CancelToken>,
 }
 
 struct State {
-    socket: WebSocketStream<Tail>,
+    /// `None` once the connection is given up.
+    socket: Option<WebSocketStream<Tail>>,
     session: Session,
     /// We have said that we close.
     closing: bool,
@@ -66,8 +70,9 @@ impl Shared {
         let socket = WebSocketStream::from_raw_socket(tail, Role::Client, Some(config)).await;
         let session = Session::new(endpoint.path(), &meta);
         let idle = Clocks::new(&upgrade.options.timeouts, endpoint, false).idle;
-        let state = Mutex::new(State { socket, session, closing: false, end: None });
-        Self { state, wakers: Arc::default(), meta, options, idle }
+        let state = State { socket: Some(socket), session, closing: false, end: None };
+        let cancel = upgrade.options.cancel.clone();
+        Self { state: Mutex::new(state), wakers: Arc::default(), meta, options, idle, cancel }
     }
 
     /// How the peer closed, once it has.
@@ -79,13 +84,12 @@ impl Shared {
     }
 
     pub(crate) fn error(&self, kind: ErrorKind, what: impl Into<String>) -> Error {
-        Error::on(self.lock().session.clone(), kind, what)
+        self.lock().error(kind, what)
     }
 
     pub(crate) async fn receive(&self) -> Result<Option<Message>, Error> {
         let mut idle = Idle::new(self.idle);
-        std::future::poll_fn(|cx| self.poll(Way::In, cx, |state, cx| state.receive(&mut idle, cx)))
-            .await
+        self.drive(Way::In, |state, cx| state.receive(&mut idle, cx)).await
     }
 
     pub(crate) async fn send(&self, message: Message) -> Result<(), Error> {
@@ -121,6 +125,7 @@ impl Shared {
             return Err(self.error(ErrorKind::Request, what).unsent());
         }
         if self.lock().end.is_some() {
+            // There is nobody left to tell.
             return Ok(());
         }
         let code = u16::from(code).into();
@@ -129,11 +134,28 @@ impl Shared {
 
     /// Hands a frame to the socket and waits until it has taken it.
     async fn put(&self, frame: Frame) -> Result<(), Error> {
-        let mut idle = Idle::new(self.idle);
-        let mut frame = Some(frame);
-        let sent = |state: &mut State, cx: &mut Context<'_>| state.send(&mut frame, &mut idle, cx);
-        let mut sent = sent;
-        std::future::poll_fn(|cx| self.poll(Way::Out, cx, &mut sent)).await
+        let (mut idle, mut frame) = (Idle::new(self.idle), Some(frame));
+        self.drive(Way::Out, |state, cx| state.send(&mut frame, &mut idle, cx)).await
+    }
+
+    /// Polls until there is a result, or the caller has given the connection up.
+    async fn drive<T>(
+        &self,
+        way: Way,
+        mut poll: impl FnMut(&mut State, &mut Context<'_>) -> Poll<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut canceled = self.cancel.as_ref().map(CancelToken::canceled);
+        std::future::poll_fn(|cx| {
+            let given_up =
+                canceled.as_mut().is_some_and(|canceled| Pin::new(canceled).poll(cx).is_ready());
+            self.poll(way, cx, |state, cx| {
+                if given_up && state.end.is_none() {
+                    state.give_up(ErrorKind::Canceled, "given up by the caller");
+                }
+                poll(state, cx)
+            })
+        })
+        .await
     }
 
     /// Polls with a waker that wakes both directions: tungstenite reads while it writes and writes while
@@ -168,37 +190,45 @@ impl State {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            if let Some(end) = &self.end {
-                return Poll::Ready(self.ended(end.clone()));
-            }
-            let end = match self.socket.poll_next_unpin(cx) {
+            let socket = match (&mut self.socket, &self.end) {
+                (Some(socket), None) => socket,
+                (_, Some(End::Finished(_))) => return Poll::Ready(Ok(None)),
+                _ => return Poll::Ready(Err(self.over())),
+            };
+            match socket.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(Frame::Text(text)))) => {
                     return self.received(Message::Text(text.as_str().into()));
                 }
                 Poll::Ready(Some(Ok(Frame::Binary(bytes)))) => {
                     return self.received(Message::Binary(bytes));
                 }
-                Poll::Ready(Some(Ok(Frame::Close(close)))) => self.closed(close, cx),
+                Poll::Ready(Some(Ok(Frame::Close(frame)))) => {
+                    let close = told(frame, socket.get_ref());
+                    // It is answered as far as the socket takes that now.
+                    let _ = socket.poll_flush_unpin(cx);
+                    let in_order = self.closing || close.code.is_finished();
+                    self.end = Some(if in_order {
+                        End::Finished(Some(close))
+                    } else {
+                        let what = "closed by the server with".into();
+                        End::Failed(ErrorKind::Closed, what, Some(close))
+                    });
+                }
                 // A ping has been answered in the queue, which the next poll writes.
-                Poll::Ready(Some(Ok(_))) => continue,
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(self.failed(error)),
-                Poll::Ready(None) if self.closing => End::Finished(None),
-                Poll::Ready(None) => lost(),
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(self.failed(error, cx)),
+                Poll::Ready(None) => self.lose(),
                 Poll::Pending => {
-                    let received = self.socket.get_ref().stream.received();
+                    let received = socket.get_ref().stream.received();
                     match std::task::ready!(idle.poll(received, cx)) {
-                        Tick::Half => {
-                            self.probe(cx);
-                            continue;
-                        }
+                        Tick::Half => self.say(Frame::Ping(Bytes::new()), cx),
                         Tick::Over(limit) => {
                             let what = format!("nothing came for {limit:?}, not even after a ping");
-                            End::Failed(ErrorKind::Timeout, what, None)
+                            self.give_up(ErrorKind::Timeout, what);
                         }
                     }
                 }
-            };
-            self.end = Some(end);
+            }
         }
     }
 
@@ -207,58 +237,44 @@ impl State {
         Poll::Ready(Ok(Some(message)))
     }
 
-    /// The peer has closed; its frame is answered as far as the socket takes it now.
-    fn closed(&mut self, frame: Option<CloseFrame>, cx: &mut Context<'_>) -> End {
-        let _ = self.socket.poll_flush_unpin(cx);
-        let close = match frame {
-            None => Close { code: CloseCode::NoStatus, reason: String::new() },
-            Some(frame) => {
-                let known = Close {
-                    code: u16::from(frame.code).into(),
-                    reason: frame.reason.as_str().into(),
-                };
-                let replaced = known.code == CloseCode::Protocol && known.reason == REPLACED;
-                let sent = replaced.then(|| self.socket.get_ref().close()).flatten();
-                sent.unwrap_or(known)
-            }
-        };
-        if self.closing || close.code.is_finished() {
-            return End::Finished(Some(close));
-        }
-        End::Failed(ErrorKind::Closed, "closed by the server with".into(), Some(close))
-    }
-
-    fn ended(&self, end: End) -> Result<Option<Message>, Error> {
-        let (kind, what, close) = match end {
-            End::Finished(_) => return Ok(None),
-            End::Failed(kind, what, close) => (kind, what, close),
-        };
-        let error = Error::on(self.session.clone(), kind, what);
-        Err(match close {
-            Some(close) => error.with_close(close),
-            None => error,
-        })
-    }
-
-    fn failed(&mut self, error: WireError) -> Result<Option<Message>, Error> {
-        let end = match &error {
-            // Our own goodbye came first; that the peer did not answer it is no news.
-            WireError::Io(_) | WireError::Protocol(GONE) if self.closing => End::Finished(None),
-            WireError::Io(_) | WireError::Protocol(GONE) => lost(),
+    /// What came is no message, or nothing will come any more.
+    fn failed(&mut self, error: WireError, cx: &mut Context<'_>) -> Result<Option<Message>, Error> {
+        match &error {
+            WireError::Io(_) | WireError::Protocol(GONE) => self.lose(),
             WireError::Capacity(_) => {
-                let what = "a message that came is over the limit".into();
-                End::Failed(ErrorKind::TooLarge, what, None)
+                self.say(goodbye(1009), cx);
+                self.give_up(ErrorKind::TooLarge, "a message that came is over the limit");
             }
-            _ => End::Failed(ErrorKind::Protocol, "what came is no WebSocket".into(), None),
-        };
-        self.end = Some(end.clone());
-        self.ended(end).map_err(|told| told.because(error))
+            _ => {
+                self.say(goodbye(1002), cx);
+                self.give_up(ErrorKind::Protocol, "what came is no WebSocket");
+            }
+        }
+        match self.end {
+            Some(End::Finished(_)) => Ok(None),
+            _ => Err(self.over().because(error)),
+        }
     }
 
-    /// Asks the peer for a sign of life. If it cannot be asked, reading will tell.
-    fn probe(&mut self, cx: &mut Context<'_>) {
-        if !self.closing && self.socket.start_send_unpin(Frame::Ping(Bytes::new())).is_ok() {
-            let _ = self.socket.poll_flush_unpin(cx);
+    /// The connection has ended without a close. If we have said goodbye, that is no news.
+    fn lose(&mut self) {
+        if self.closing {
+            (self.socket, self.end) = (None, Some(End::Finished(None)));
+        } else {
+            self.give_up(ErrorKind::Disconnected, "the connection ended, and nobody had closed it");
+        }
+    }
+
+    /// Closes the socket at once.
+    fn give_up(&mut self, kind: ErrorKind, what: impl Into<String>) {
+        (self.socket, self.end) = (None, Some(End::Failed(kind, what.into(), None)));
+    }
+
+    /// Says something in passing. If it cannot be said, reading will tell why.
+    fn say(&mut self, frame: Frame, cx: &mut Context<'_>) {
+        let Some(socket) = self.socket.as_mut().filter(|_| !self.closing) else { return };
+        if socket.start_send_unpin(frame).is_ok() {
+            let _ = socket.poll_flush_unpin(cx);
         }
     }
 
@@ -269,53 +285,72 @@ impl State {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         loop {
-            let polled = if frame.is_some() {
-                self.socket.poll_ready_unpin(cx)
-            } else {
-                self.socket.poll_flush_unpin(cx)
+            let open = self.end.is_none() && !(self.closing && frame.is_some());
+            let Some(socket) = self.socket.as_mut().filter(|_| open) else {
+                let error = self.over();
+                return Poll::Ready(Err(if frame.is_some() { error.unsent() } else { error }));
             };
-            match polled {
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.unsendable(error))),
+            let polled = match frame {
+                Some(_) => socket.poll_ready_unpin(cx),
+                None => socket.poll_flush_unpin(cx),
+            };
+            let done = match polled {
                 Poll::Ready(Ok(())) => {
                     let Some(frame) = frame.take() else { return Poll::Ready(Ok(())) };
-                    let (is_message, is_close) =
-                        (frame.is_text() || frame.is_binary(), frame.is_close());
-                    if let Err(error) = self.socket.start_send_unpin(frame) {
-                        return Poll::Ready(Err(self.unsendable(error)));
-                    }
-                    self.session.sent += u64::from(is_message);
-                    self.closing |= is_close;
+                    self.session.sent += u64::from(frame.is_text() || frame.is_binary());
+                    self.closing |= frame.is_close();
+                    socket.start_send_unpin(frame)
                 }
+                Poll::Ready(failed) => failed,
                 Poll::Pending => {
-                    let sent = self.socket.get_ref().stream.sent();
+                    let sent = socket.get_ref().stream.sent();
                     if let Tick::Over(limit) = std::task::ready!(idle.poll(sent, cx)) {
                         let what = format!("the server took no byte for {limit:?}");
-                        let session = self.session.clone();
-                        return Poll::Ready(Err(Error::on(session, ErrorKind::Timeout, what)));
+                        return Poll::Ready(Err(self.error(ErrorKind::Timeout, what)));
                     }
+                    Ok(())
                 }
+            };
+            if let Err(error) = done {
+                let what =
+                    "the connection broke; what the server said before can still be received";
+                return Poll::Ready(Err(self.error(ErrorKind::Disconnected, what).because(error)));
             }
         }
     }
 
-    /// What could not be sent. What the peer said before is still to be received.
-    fn unsendable(&self, error: WireError) -> Error {
-        let session = self.session.clone();
-        match (&error, &self.end) {
-            (_, Some(End::Failed(kind, what, Some(close)))) => {
-                Error::on(session, *kind, what.clone()).with_close(close.clone())
+    fn error(&self, kind: ErrorKind, what: impl Into<String>) -> Error {
+        Error::on(self.session.clone(), kind, what)
+    }
+
+    /// That nothing more can be said or heard.
+    fn over(&self) -> Error {
+        match &self.end {
+            Some(End::Failed(kind, what, close)) => {
+                let error = self.error(*kind, what.clone());
+                match close {
+                    Some(close) => error.with_close(close.clone()),
+                    None => error,
+                }
             }
-            (WireError::Protocol(tungstenite::error::ProtocolError::SendAfterClosing), _)
-            | (WireError::AlreadyClosed | WireError::ConnectionClosed, _) => {
-                Error::on(session, ErrorKind::Request, "it is closed").unsent()
-            }
-            _ => {
-                let what =
-                    "the connection broke; what the server said before can still be received";
-                Error::on(session, ErrorKind::Disconnected, what).because(error)
-            }
+            _ => self.error(ErrorKind::Request, "it is closed"),
         }
     }
+}
+
+/// What a close frame says.
+fn told(frame: Option<CloseFrame>, tail: &Tail) -> Close {
+    let Some(CloseFrame { code, reason }) = frame else {
+        return Close { code: CloseCode::NoStatus, reason: String::new() };
+    };
+    let known = Close { code: u16::from(code).into(), reason: reason.as_str().into() };
+    let replaced = known.code == CloseCode::Protocol && known.reason == REPLACED;
+    replaced.then(|| tail.close()).flatten().unwrap_or(known)
+}
+
+/// Why we end it, for the server's log.
+fn goodbye(code: u16) -> Frame {
+    Frame::Close(Some(CloseFrame { code: code.into(), reason: "".into() }))
 }
 
 /// What tungstenite (0.30) says in place of a code that it does not know: see [`Tail`].
@@ -324,11 +359,6 @@ const REPLACED: &str = "Protocol violation";
 /// How tungstenite tells an end without a close.
 const GONE: tungstenite::error::ProtocolError =
     tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
-
-fn lost() -> End {
-    let what = "the connection ended, and nobody had closed it";
-    End::Failed(ErrorKind::Disconnected, what.into(), None)
-}
 
 /// The tasks that wait, one for each direction.
 #[derive(Default)]

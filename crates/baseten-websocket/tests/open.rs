@@ -8,7 +8,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use baseten_core::{Delivery, ErrorKind as CallErrorKind, Hosts, RetryPolicy, Timeouts};
+use baseten_core::{
+    CancelToken, Delivery, ErrorKind as CallErrorKind, Hosts, RetryPolicy, Timeouts,
+};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator, Fault, Frame, When};
 use baseten_transport::nonblocking::Upgrade;
 use baseten_transport::{Options, Proxies, Tls};
@@ -287,4 +289,24 @@ async fn reconnecting_ends() {
     };
     assert_eq!(last.close().unwrap().code, CloseCode::Restart);
     assert_eq!(emulator.seen().arrivals().len(), 5, "once, and four times again");
+}
+
+#[tokio::test]
+async fn a_token_gives_the_connection_up() {
+    let emulator = Emulator::start().unwrap();
+    let token = CancelToken::new();
+    let mut upgrade = upgrade(&emulator);
+    upgrade.options.cancel = Some(token.clone());
+    let mut socket = WebSocket::connect(&upgrade).await.unwrap();
+    let canceling = async {
+        tokio::task::yield_now().await;
+        token.cancel();
+    };
+    let (received, ()) = tokio::join!(socket.receive(), canceling);
+    assert_eq!(received.unwrap_err().kind(), ErrorKind::Canceled);
+    within(&emulator, |seen| seen.closed() == 1);
+    let error = socket.send_text("late").await.unwrap_err();
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Canceled, Delivery::NotSent));
+    let error = Connector::new(upgrade, Reconnect::default()).reconnect(error).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Canceled, "it is not worth another try");
 }

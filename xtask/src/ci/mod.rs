@@ -88,6 +88,7 @@ const BARE: &[(&str, &str)] = &[
     ("baseten-transport", "tokio"),
     ("baseten-blocking", ""),
     ("baseten", ""),
+    ("baseten-websocket", ""),
 ];
 
 /// Runs the stages and prints the table.

@@ -97,7 +97,11 @@ pub(crate) const BANS: &[Ban] = &[
         why: "the blocking facade never grows a runtime, whatever is switched on",
     },
     Ban {
-        builds: &[build(TRANSPORT, Features::All), build(ASYNC, Features::All)],
+        builds: &[
+            build(TRANSPORT, Features::All),
+            build(ASYNC, Features::All),
+            build(WEBSOCKET, Features::All),
+        ],
         packages: &[],
         features: &[
             ("tokio", "rt-multi-thread"),

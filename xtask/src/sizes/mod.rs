@@ -33,6 +33,7 @@ const ROWS: &[Row] = &[
     row("baseten",           Features::Only(&["tls"]),           Some(48)),
     row("baseten",           Features::Only(&["tls", "proxy"]),  Some(57)),
     row("baseten",           Features::All,                      Some(66)),
+    row("baseten-websocket", Features::Default,                  None),
     row("baseten-emulator",  Features::Default,                  None),
 ];
 
