@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use baseten::openai::{
     ChatRequest, ChatResponse, Collect, CompletionRequest, CompletionResponse, EmbeddingRequest,
-    EmbeddingResponse, ServedModel, StreamEnd,
+    EmbeddingResponse, FinishReason, ServedModel, StreamEnd, Usage,
 };
 use baseten::{CallOptions, Error, Response};
 use tokio::runtime::Runtime;
@@ -121,4 +121,21 @@ impl<C: Collect> Events<C> {
             Self::Blocking(stream) => stream.collect(),
         }
     }
+}
+
+/// Why an answer ended, and what it took.
+pub(crate) fn ending(answer: &ChatResponse) -> String {
+    format!("{}, {}", reason(answer), tokens(&answer.usage))
+}
+
+pub(crate) fn reason(answer: &ChatResponse) -> String {
+    format!("{:?}", answer.finish_reason().map_or("", FinishReason::as_str))
+}
+
+pub(crate) fn tokens(usage: &Option<Usage>) -> String {
+    let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |n| n.to_string());
+    let usage = usage.clone().unwrap_or_default();
+    let [prompt, made, all] =
+        [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens].map(count);
+    format!("{prompt} + {made} = {all} tokens")
 }

@@ -3,30 +3,29 @@
 use std::time::{Duration, Instant};
 
 use baseten::Error;
-use baseten::openai::{
-    ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, FinishReason, Message, Usage,
-};
+use baseten::openai::{ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Message};
 use baseten_emulator::{Answer, Body, Ending, Outcome};
 use serde_json::{Value, json};
 
 use super::{Gateway, MODEL, NATIVE};
 use crate::interop::case::{Case, Found, SOON};
 use crate::interop::edge::Edge;
+use crate::interop::engine::{ending, reason};
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case<Gateway>] = &[
     Case { name: "which models there are", requests: 1, run: models,
         expect: "native, org/model" },
     Case { name: "a chat", requests: 1, run: chat,
-        expect: "\"Grüße, 日本\", \"stop\", 3 + 2 tokens; upstream: org/model at \
+        expect: "\"Grüße, 日本\", \"stop\", 3 + 2 = 5 tokens; upstream: org/model at \
             /model/abcd1234/environments/production/sync/v1/chat/completions, Bearer" },
     Case { name: "a chat by LiteLLM's own provider for Baseten", requests: 1, run: native,
-        expect: "\"Grüße, 日本\", \"stop\", 3 + 2 tokens; upstream: org/model at \
+        expect: "\"Grüße, 日本\", \"stop\", 3 + 2 = 5 tokens; upstream: org/model at \
             /model/abcd1234/environments/production/sync/v1/chat/completions, Bearer" },
     Case { name: "members that LiteLLM does not know", requests: 1, run: extra,
         expect: "upstream: top_k: 40, chat_template_args: {\"enable_thinking\":false}" },
     Case { name: "a chat, streamed", requests: 1, run: streamed,
-        expect: "\"Grüße, \" \"日本\", \"stop\", 3 + 2 tokens, Done" },
+        expect: "\"Grüße, \" \"日本\", \"stop\", 3 + 2 = 5 tokens, Done" },
     Case { name: "a stream is not held back", requests: 1, run: paced,
         expect: "\"Grüße, \" before the engine has sent the rest" },
     Case { name: "a tool is called, streamed", requests: 1, run: tool,
@@ -227,15 +226,4 @@ fn whole() -> Answer {
 
 fn told(answer: &ChatResponse) -> String {
     format!("{:?}, {}", answer.text(), ending(answer))
-}
-
-fn ending(answer: &ChatResponse) -> String {
-    let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    let Usage { prompt_tokens, completion_tokens, .. } = answer.usage.clone().unwrap_or_default();
-    let (prompt, made) = (count(prompt_tokens), count(completion_tokens));
-    format!("{}, {prompt} + {made} tokens", reason(answer))
-}
-
-fn reason(answer: &ChatResponse) -> String {
-    format!("{:?}", answer.finish_reason().map_or("", FinishReason::as_str))
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use baseten::Error;
 use baseten::openai::{
-    ChatRequest, ChatResponse, CompletionRequest, FinishReason, Message, ResponseFormat, Tool,
-    ToolCall, ToolChoice, Usage,
+    ChatRequest, ChatResponse, CompletionRequest, Message, ResponseFormat, Tool, ToolCall,
+    ToolChoice,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -16,6 +16,7 @@ use serde_json::json;
 use super::{Llama, MODEL};
 use crate::interop::case::{Case, Found, SOON, told};
 use crate::interop::edge::Edge;
+use crate::interop::engine::{ending, reason, tokens};
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case<Llama>] = &[
@@ -273,22 +274,6 @@ fn called(answer: &ChatResponse) -> String {
     let call = |call: &ToolCall| format!("{} {}", call.function.name, call.function.arguments);
     let calls: Vec<String> = answer.tool_calls().iter().map(call).collect();
     format!("{}, {}", reason(answer), calls.join(", "))
-}
-
-fn ending(answer: &ChatResponse) -> String {
-    format!("{}, {}", reason(answer), tokens(&answer.usage))
-}
-
-fn reason(answer: &ChatResponse) -> String {
-    format!("{:?}", answer.finish_reason().map_or("", FinishReason::as_str))
-}
-
-fn tokens(usage: &Option<Usage>) -> String {
-    let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    let usage = usage.clone().unwrap_or_default();
-    let [prompt, made, all] =
-        [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens].map(count);
-    format!("{prompt} + {made} = {all} tokens")
 }
 
 fn something(text: &str) -> &'static str {
