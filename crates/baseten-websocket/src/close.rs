@@ -35,7 +35,8 @@ pub enum CloseCode {
     TooBig,
     /// 1010: an extension is missing.
     Extension,
-    /// 1011: the server failed. A Truss server (0.18) sends it when the model raises.
+    /// 1011: the server failed. A Truss server (0.18) sends it when the model raises, and with the reason
+    /// `keepalive ping timeout` when a ping of its own was not answered.
     Internal,
     /// 1012: the replica restarts.
     Restart,

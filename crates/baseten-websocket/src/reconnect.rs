@@ -15,7 +15,8 @@ use crate::websocket::WebSocket;
 ///
 /// What is lost to the network or to the platform is worth another try: an end without a close, the idle
 /// clock, and the codes 1001, 1012 (restart), 1013 (overloaded) and 1014 (bad gateway). What the model
-/// or the protocol decided is not: 1011, where the model raised, and every other code. A connection is
+/// or the protocol decided is not: 1011 where the model raised (but not where the server missed the answer
+/// to its ping), and every other code. A connection is
 /// bound to a replica, so a new one begins with nothing: what the model must know is sent again by
 /// whoever knows it.
 ///
@@ -66,13 +67,19 @@ impl Reconnect {
     }
 }
 
+/// What the WebSocket server under a Truss server (0.18) says of a peer that answers no pings.
+const UNANSWERED: &str = "keepalive ping timeout";
+
 fn is_worth_it(error: &Error) -> bool {
     use CloseCode::{BadGateway, GoingAway, Restart, TryAgain};
     match error.kind() {
         ErrorKind::Disconnected | ErrorKind::Timeout => true,
-        ErrorKind::Closed => error
-            .close()
-            .is_some_and(|close| matches!(close.code, GoingAway | Restart | TryAgain | BadGateway)),
+        ErrorKind::Closed => error.close().is_some_and(|close| match close.code {
+            GoingAway | Restart | TryAgain | BadGateway => true,
+            // Not the model: no answer to a ping had come through.
+            CloseCode::Internal => close.reason == UNANSWERED,
+            _ => false,
+        }),
         ErrorKind::Call => error.call().is_some_and(|call| {
             let handshake = matches!(call.kind(), baseten_core::ErrorKind::Request);
             !handshake && call.delivery() != Delivery::Answered && call.stop() != Stop::TooLong
@@ -179,7 +186,11 @@ mod tests {
     }
 
     fn closed(code: u16) -> Error {
-        let close = Close { code: code.into(), reason: String::new() };
+        closed_for(code, "")
+    }
+
+    fn closed_for(code: u16, reason: &str) -> Error {
+        let close = Close { code: code.into(), reason: reason.into() };
         Error::on(session(), ErrorKind::Closed, "closed with").with_close(close)
     }
 
@@ -197,8 +208,10 @@ mod tests {
             (closed(1003), false), // there is no WebSocket method
             (closed(1008), false),
             (closed(1009), false),
-            (closed(1011), false), // the model raised
-            (closed(1012), true),  // a replica restarts
+            (closed(1011), false),
+            (closed_for(1011, "Internal Server Error (in model/chainlet)."), false), // it raised
+            (closed_for(1011, "keepalive ping timeout"), true), // we were not heard
+            (closed(1012), true),                               // a replica restarts
             (closed(1013), true),
             (closed(1014), true),
             (closed(4000), false), // the application's own word

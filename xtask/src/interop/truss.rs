@@ -1,6 +1,7 @@
 //! Baseten's own Truss server: installed, laid out as in its image, asked what a model is asked.
 
 mod streams;
+mod websocket;
 mod whole;
 
 use std::fs;
@@ -8,25 +9,42 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::case::patient;
-use super::facade::Client;
+use baseten::Error;
+
+use super::case::{Case, patient};
+use super::facade::{Client, Facade, Wait};
 use super::server::{Launch, Server};
 use super::venv::{Venv, Wanted, run as run_command};
 use super::{Run, Unready};
+use websocket::Talker;
 
 /// A folder with the server's code and a truss in it, as in the image that Baseten builds.
 #[derive(Debug)]
 struct App(PathBuf);
 
 pub(super) fn run(run: &mut Run) -> Result<(), Unready> {
-    let (app, venv) = run.phase("install", |run| install(&run.sources, &run.folder))?;
-    let server = run.start(|sources, _| app.start(&venv, sources))?;
+    let (apps, venv) = run.phase("install", |run| install(&run.sources, &run.folder))?;
+    let server = run.start(|sources, _| apps.predicts.start(&venv, sources))?;
     for cases in [whole::CASES, streams::CASES] {
         run.cases("", cases, server.address(), |wait, edge| {
             Ok(Client::new(wait, &edge.base_url())?.model()?.options(patient()))
         });
     }
+    talk(run, websocket::ABSENT, &server);
+    drop(server);
+    let server = run.start(|sources, _| apps.talks.start(&venv, sources))?;
+    talk(run, websocket::CASES, &server);
     Ok(())
+}
+
+/// Runs cases of WebSockets, which the async facade alone has.
+fn talk(run: &mut Run, cases: &[Case<Talker>], server: &Server) {
+    run.cases_in(&[Wait::Async], ("", cases), server.address(), |wait, edge| {
+        match Client::new(wait, &edge.base_url())?.model()?.options(patient()) {
+            Facade::Async(runtime, model) => Ok(Talker(runtime, model)),
+            Facade::Blocking(_) => Err(Error::request("the blocking facade has no WebSockets")),
+        }
+    });
 }
 
 /// The command line with which `truss` writes build contexts; `folder` is this peer's.
@@ -44,21 +62,29 @@ pub(super) fn build_context(cli: &Venv, truss: &Path, context: &Path) -> Result<
     run_command(command.env("HOME", context.with_file_name("home"))).map(drop)
 }
 
-/// Installs truss, has it lay our truss out, and installs what that needs to run.
-fn install(sources: &Path, folder: &Path) -> Result<(App, Venv), Unready> {
+/// Both of our trusses, laid out: a model does not both predict and talk.
+struct Apps {
+    predicts: App,
+    talks: App,
+}
+
+/// Installs truss, has it lay our trusses out, and installs what they need to run.
+fn install(sources: &Path, folder: &Path) -> Result<(Apps, Venv), Unready> {
     let cli = cli(sources, folder)?;
-    let app = App::lay_out(&cli, &sources.join("truss"), folder)?;
-    let requirements = app.requirements()?;
+    let predicts = App::lay_out(&cli, &sources.join("truss"), folder)?;
+    let talks = App::lay_out(&cli, &sources.join("truss-websocket"), &folder.join("websocket"))?;
+    let requirements = predicts.requirements()?;
     let pins = sources.join("pins/truss-server.txt");
-    let wanted =
-        Wanted { requirements: &requirements, constraints: &[&app.file("constraints.txt"), &pins] };
+    let constraints = [&*predicts.file("constraints.txt"), &pins];
+    let wanted = Wanted { requirements: &requirements, constraints: &constraints };
     let venv = Venv::ready(&folder.join("server"), &wanted).map_err(Unready::NotInstalled)?;
-    Ok((app, venv))
+    Ok((Apps { predicts, talks }, venv))
 }
 
 impl App {
-    /// Lays our truss out below `folder`.
+    /// Lays a truss of ours out below `folder`.
     fn lay_out(cli: &Venv, truss: &Path, folder: &Path) -> Result<Self, String> {
+        fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let (context, app) = (folder.join("context"), Self(folder.join("app")));
         build_context(cli, truss, &context)?;
         clear(&app.0)?;

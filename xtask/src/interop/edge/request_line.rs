@@ -33,6 +33,8 @@ enum Part {
 enum Body {
     Length(u64),
     Chunked,
+    /// Another protocol, up to the end of the connection. (No peer refuses one and goes on.)
+    Upgrade,
 }
 
 impl RequestLines {
@@ -92,6 +94,7 @@ impl Part {
             Self::RequestLine => Self::Header(Body::Length(0)),
             Self::Header(Body::Length(length)) if last => Self::data(length, false),
             Self::Header(Body::Chunked) if last => Self::ChunkSize,
+            Self::Header(Body::Upgrade) if last => Self::data(u64::MAX, false),
             Self::Header(body) => Self::Header(body.as_said_by(line)),
             Self::ChunkSize => match chunk_size(line) {
                 0 => Self::Trailer,
@@ -110,6 +113,7 @@ impl Body {
         match header.trim_end().split_once(':') {
             Some(("content-length", value)) => value.trim().parse().map_or(self, Self::Length),
             Some(("transfer-encoding", _)) => Self::Chunked,
+            Some(("upgrade", _)) => Self::Upgrade,
             _ => self,
         }
     }
@@ -137,6 +141,7 @@ fn in_container(target: &str) -> String {
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     match without_stage(path) {
         "/predict" => format!("/v1/models/model:predict{query}"),
+        "/websocket" => format!("/v1/websocket{query}"),
         rest => match rest.strip_prefix("/sync") {
             Some(route) if route.starts_with('/') => format!("{route}{query}"),
             _ => target.to_owned(),
@@ -166,6 +171,7 @@ mod tests {
             ("/deployment/q1w2e3/predict", "/v1/models/model:predict"),
             ("/development/predict", "/v1/models/model:predict"),
             ("/predict", "/v1/models/model:predict"), // a regional host
+            ("/environments/production/websocket", "/v1/websocket"),
             ("/environments/production/sync/v1/models/model", "/v1/models/model"),
             ("/environments/production/sync/predict", "/predict"),
             ("/environments/production/sync/a/sync/b?c=/sync/d", "/a/sync/b?c=/sync/d"),
@@ -194,6 +200,20 @@ mod tests {
         16;x=y\r\nGET /sync/c HTTP/1.1\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: /sync/d\r\n\r\n\
         PUT /e HTTP/1.1\r\nContent-Length: 0\r\n\r\n\
         GET /f HTTP/1.1\r\n\r\n";
+
+    #[test]
+    fn after_an_upgrade_nothing_changes() {
+        let head = "GET /websocket HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+        let frames = "GET /sync/x HTTP/1.1\r\n\r\n\n";
+        for at in 0..=head.len() {
+            let sent = format!("{head}{frames}");
+            let (first, second) = sent.as_bytes().split_at(at);
+            let (mut lines, mut out) = (RequestLines::new(), Vec::new());
+            let begun = lines.pass(first, &mut out) + lines.pass(second, &mut out);
+            let passed = sent.replacen("/websocket", "/v1/websocket", 1);
+            assert_eq!((begun, std::str::from_utf8(&out).unwrap()), (1, &*passed), "cut at {at}");
+        }
+    }
 
     #[test]
     fn only_request_lines_change_however_the_bytes_are_cut() {
