@@ -3,7 +3,9 @@
 use std::fmt;
 
 use baseten_core::{Error, Meta, Response};
-use baseten_openai::{Collect, Progress, StreamDecoder, StreamEnd, StreamReader, StreamTimings};
+use baseten_openai::{
+    Collect, ModelSpan, Progress, StreamDecoder, StreamEnd, StreamReader, StreamTimings,
+};
 use baseten_transport::blocking::Body;
 
 /// The streamed answer of a chat model.
@@ -20,13 +22,15 @@ pub type CompletionStream = EventStream<baseten_openai::CompletionStream>;
 pub struct EventStream<C: Collect> {
     body: Body,
     reader: StreamReader<C>,
+    /// Until it is over.
+    span: Option<ModelSpan>,
     over: bool,
 }
 
 impl<C: Collect> EventStream<C> {
-    pub(crate) fn new(body: Body, decoder: StreamDecoder<C>) -> Self {
+    pub(crate) fn new(body: Body, decoder: StreamDecoder<C>, span: ModelSpan) -> Self {
         let reader = StreamReader::new(decoder);
-        Self { body, reader, over: false }
+        Self { body, reader, span: Some(span), over: false }
     }
 
     /// The next chunk, `None` at the end.
@@ -40,6 +44,9 @@ impl<C: Collect> EventStream<C> {
         if !matches!(found, Ok(true)) {
             self.over = true;
             self.body.content_is_over();
+            if let Some(span) = self.span.take() {
+                span.end_stream(self.reader.partial(), self.timings(), found.as_ref().err());
+            }
         }
         Ok(found?.then(|| self.reader.chunk()))
     }

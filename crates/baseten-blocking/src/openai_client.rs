@@ -5,7 +5,7 @@ use std::sync::Arc;
 use baseten_core::{Access, Answer, CallOptions, Error, Response, Target, Template};
 use baseten_openai::{
     ChatDecoder, ChatRequest, ChatResponse, CompletionDecoder, CompletionRequest,
-    CompletionResponse, EmbeddingRequest, EmbeddingResponse, ServedModel, read,
+    CompletionResponse, EmbeddingRequest, EmbeddingResponse, ModelSpan, ServedModel, Summary, read,
 };
 use http::Method;
 use serde::Serialize;
@@ -78,9 +78,10 @@ impl OpenAi {
     /// Whatever the call came to; [`baseten_core::ErrorKind::Decode`] for an answer that is none, with
     /// its body in the error.
     pub fn chat(&self, request: &ChatRequest) -> Result<Response<ChatResponse>, Error> {
-        let request = self.chat.json(request)?;
-        let answer = self.client.transport.fetch(&request, &self.options)?;
-        read(answer, ChatResponse::decode)
+        let span = ModelSpan::chat(request, false);
+        let request = span.on(self.chat.json(request)?);
+        let answer = self.client.transport.fetch(&request, &self.options);
+        span.end(answer.and_then(|answer| read(answer, ChatResponse::decode)))
     }
 
     /// Asks for a chat answer event by event, with token counts at its end. Dropping the stream stops
@@ -91,9 +92,10 @@ impl OpenAi {
     pub fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
         let decoder = ChatDecoder::for_request(request);
         let template = self.chat.clone().answering(Answer::Stream);
-        let request = template.json(&request.clone().streamed())?;
+        let span = ModelSpan::chat(request, true);
+        let request = span.on(template.json(&request.clone().streamed())?);
         let body = self.client.transport.send(&request, &self.options)?;
-        Ok(EventStream::new(body, decoder))
+        Ok(EventStream::new(body, decoder, span))
     }
 
     /// Asks for a text to be completed, in one piece.
@@ -104,7 +106,8 @@ impl OpenAi {
         &self,
         request: &CompletionRequest,
     ) -> Result<Response<CompletionResponse>, Error> {
-        self.ask("completions", request, CompletionResponse::decode)
+        let span = ModelSpan::completion(request, false);
+        self.ask("completions", request, span, CompletionResponse::decode)
     }
 
     /// Asks for a text to be completed, event by event.
@@ -117,9 +120,10 @@ impl OpenAi {
     ) -> Result<CompletionStream, Error> {
         let decoder = CompletionDecoder::for_request(request);
         let template = self.template(Method::POST, "completions", Answer::Stream)?;
-        let request = template.json(&request.clone().streamed())?;
+        let span = ModelSpan::completion(request, true);
+        let request = span.on(template.json(&request.clone().streamed())?);
         let body = self.client.transport.send(&request, &self.options)?;
-        Ok(EventStream::new(body, decoder))
+        Ok(EventStream::new(body, decoder, span))
     }
 
     /// Asks for the vectors of texts. A server that refuses the encoding asked for (base64 unless
@@ -131,9 +135,13 @@ impl OpenAi {
         &self,
         request: &EmbeddingRequest,
     ) -> Result<Response<EmbeddingResponse>, Error> {
-        match self.ask("embeddings", request, EmbeddingResponse::decode) {
+        let span = ModelSpan::embeddings(request);
+        match self.ask("embeddings", request, span, EmbeddingResponse::decode) {
             Err(error) => match request.instead(&error) {
-                Some(numbers) => self.ask("embeddings", &numbers, EmbeddingResponse::decode),
+                Some(numbers) => {
+                    let span = ModelSpan::embeddings(&numbers);
+                    self.ask("embeddings", &numbers, span, EmbeddingResponse::decode)
+                }
                 None => Err(error),
             },
             answered => answered,
@@ -150,15 +158,16 @@ impl OpenAi {
         read(answer, ServedModel::decode)
     }
 
-    fn ask<T>(
+    fn ask<T: Summary>(
         &self,
         route: &str,
         request: &impl Serialize,
+        span: ModelSpan,
         decode: fn(&[u8]) -> Result<T, baseten_openai::DecodeError>,
     ) -> Result<Response<T>, Error> {
-        let request = self.template(Method::POST, route, Answer::Bytes)?.json(request)?;
-        let answer = self.client.transport.fetch(&request, &self.options)?;
-        read(answer, decode)
+        let request = span.on(self.template(Method::POST, route, Answer::Bytes)?.json(request)?);
+        let answer = self.client.transport.fetch(&request, &self.options);
+        span.end(answer.and_then(|answer| read(answer, decode)))
     }
 
     fn template(&self, method: Method, route: &str, answer: Answer) -> Result<Template, Error> {

@@ -20,6 +20,7 @@ use crate::options::{CallOptions, Clocks, RetryPolicy};
 use crate::pace;
 use crate::request::{Label, Request};
 use crate::response::{self, Meta, Response, Timings};
+use crate::trace::CallSpan;
 
 /// What a call takes from outside, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,7 @@ pub struct Call {
     budget: Budget,
     start: Start,
     tried: Vec<Tried>,
+    span: CallSpan,
     /// The last pause that backing off drew.
     drawn: Duration,
     state: State,
@@ -160,8 +162,10 @@ impl Call {
     /// A call that has not been sent yet.
     #[must_use]
     pub fn new(request: &Request, options: &CallOptions, budget: &Budget, start: Start) -> Self {
+        let label = request.label();
         Self {
-            label: request.label(),
+            span: request.span().begin(&label),
+            label,
             policy: options.retry,
             clocks: Clocks::new(&options.timeouts, request.endpoint(), request.is_whole()),
             send_deadline: options.send_deadline,
@@ -262,10 +266,13 @@ impl Call {
                 State::Sending { waited, .. } | State::Ready { waited, .. } => waited,
                 State::Over(_) => Duration::ZERO,
             };
+        let began = if let State::Sending { began, .. } = self.state { began } else { now };
+        let request_id = response::request_id(&head.headers);
+        self.span.accepted(self.number(), head.status, request_id, now.saturating_sub(began));
         let timings = Timings { waited, head: now, total: Duration::ZERO };
         let (status, headers) = (head.status, head.headers);
         let meta = Meta { label: self.label, status, headers, failed: self.tried, timings };
-        Accepted { meta }
+        Accepted { meta, span: self.span }
     }
 
     /// What an attempt that is sent now may tell of the total clock.
@@ -295,6 +302,7 @@ impl Call {
         };
         let number = self.number();
         let tried = Tried { number, waited, began, ended: now, outcome, delivery, request_id };
+        self.span.attempt(&tried);
         self.tried.push(tried);
     }
 
@@ -332,7 +340,11 @@ impl Call {
     fn follow(&mut self, now: Duration, verdict: Result<Duration, Stop>, error: Error) {
         self.state = match verdict {
             Ok(pause) => State::Ready { at: now.saturating_add(pause), waited: pause },
-            Err(stop) => State::Over(Some(error.stopped(stop, std::mem::take(&mut self.tried)))),
+            Err(stop) => {
+                let error = error.stopped(stop, std::mem::take(&mut self.tried));
+                self.span.failed(&error);
+                State::Over(Some(error))
+            }
         };
     }
 
@@ -358,6 +370,7 @@ impl Call {
 #[derive(Debug)]
 pub struct Accepted {
     meta: Meta,
+    span: CallSpan,
 }
 
 impl Accepted {
@@ -377,8 +390,15 @@ impl Accepted {
     /// The body broke. It is never asked for again: the request did run.
     #[must_use]
     pub fn fail(&self, failure: Failure) -> Error {
-        Error::failed(&self.meta.label, failure, Delivery::Answered)
+        let error = Error::failed(&self.meta.label, failure, Delivery::Answered)
             .answered(&self.meta)
-            .stopped(Stop::Final, self.meta.failed.clone())
+            .stopped(Stop::Final, self.meta.failed.clone());
+        self.span.failed(&error);
+        error
+    }
+
+    /// Nothing more is to come: what tells of the call ends here, even if this is kept.
+    pub fn end(&mut self) {
+        self.span = CallSpan::default();
     }
 }

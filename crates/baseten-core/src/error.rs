@@ -83,6 +83,25 @@ pub enum ErrorKind {
     Canceled,
 }
 
+impl ErrorKind {
+    /// Its name in lower case, such as `too_large`: for metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Disconnected => "disconnected",
+            Self::Status => "status",
+            Self::Decode => "decode",
+            Self::Truncated => "truncated",
+            Self::TooLarge => "too_large",
+            Self::Stream => "stream",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
 /// Why a call was not sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -106,6 +125,16 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// A word for it, of which there are few: the status if the server answered with an error status,
+    /// such as `429`, else the kind, such as `timeout`. What OpenTelemetry calls `error.type`.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        match (self.0.kind, &self.0.status) {
+            (ErrorKind::Status, Some(status)) => status.as_str(),
+            (kind, _) => kind.as_str(),
+        }
     }
 
     /// What the server may have done with the request, over all attempts.

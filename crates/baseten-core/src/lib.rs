@@ -36,6 +36,11 @@ mod response;
 mod route;
 pub mod sse;
 mod target;
+#[cfg(feature = "tracing")]
+mod trace;
+#[cfg(not(feature = "tracing"))]
+#[path = "no_trace.rs"]
+mod trace;
 mod waiting;
 mod watch;
 
@@ -66,5 +71,6 @@ pub use request::{Answer, Request, RequestBuilder, Template};
 pub use response::{Framing, Meta, Response, Timings};
 pub use route::{InvalidRoute, Route};
 pub use target::{Stage, Subject, Target};
+pub use trace::CallSpan;
 pub use waiting::{OnWaiting, Waiting};
 pub use watch::{JobOutcome, Watch, WatchStep};

@@ -15,6 +15,7 @@ use crate::credential::Credential;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::redact::Secret;
+use crate::trace::CallSpan;
 
 /// Says who calls. It must never contain `openai`: a Truss server (0.18) then no longer gathers a
 /// stream for `Accept: application/json`.
@@ -73,6 +74,7 @@ pub struct Request {
     whole: bool,
     /// Whether it asks for another protocol than HTTP.
     upgrades: bool,
+    span: CallSpan,
 }
 
 impl Template {
@@ -207,7 +209,7 @@ impl Template {
             Arc::make_mut(&mut headers).insert(header::CONTENT_TYPE, content_type);
         }
         let (label, whole) = (self.label.clone(), self.whole);
-        Request { label, headers, body, whole, upgrades: false }
+        Request { label, headers, body, whole, upgrades: false, span: CallSpan::default() }
     }
 }
 
@@ -258,6 +260,16 @@ impl Request {
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The request, its call told in this span instead of one of its own.
+    #[must_use]
+    pub fn in_span(self, span: &CallSpan) -> Self {
+        Self { span: span.clone(), ..self }
+    }
+
+    pub(crate) fn span(&self) -> &CallSpan {
+        &self.span
     }
 
     /// Whether the answer is taken in whole, rather than streamed.

@@ -12,7 +12,7 @@ use baseten_core::{
 use bytes::Bytes;
 
 use crate::{
-    ChatRequest, CompletionRequest, StreamError, StreamErrorKind,
+    ChatRequest, CompletionRequest, StreamError, StreamErrorKind, Summary,
     chat_stream::ChatStream,
     completion_stream::CompletionStream,
     reader::{Item, Reader},
@@ -29,7 +29,7 @@ pub trait Collect: Default + fmt::Debug {
     /// An event.
     type Chunk: Default + fmt::Debug;
     /// The whole.
-    type Answer: Default + fmt::Debug;
+    type Answer: Default + fmt::Debug + Summary;
 
     /// Reads an event into `chunk` and adds it. `false` if it is none of this kind of stream, which
     /// only an event with a name of its own may be.

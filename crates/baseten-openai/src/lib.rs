@@ -35,7 +35,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Feature `schemars`: tools and answer formats from Rust types (`Tool::of`, `ResponseFormat::of`).
+//! Feature `schemars`: tools and answer formats from Rust types (`Tool::of`, `ResponseFormat::of`). Feature
+//! `tracing`: [`ModelSpan`] tells of calls.
 
 mod answer;
 mod chat_stream;
@@ -63,7 +64,13 @@ mod rerank;
 mod response;
 mod schema;
 mod structured;
+mod summary;
 mod tool;
+#[cfg(feature = "tracing")]
+mod trace;
+#[cfg(not(feature = "tracing"))]
+#[path = "no_trace.rs"]
+mod trace;
 mod usage;
 mod vectors;
 
@@ -86,5 +93,7 @@ pub use rerank::{Rank, RerankRequest};
 pub use response::{ChatResponse, Choice, FinishReason, Logprobs, StopReason, TokenLogprob};
 pub use schema::{NotStrict, strict_schema};
 pub use structured::{ParseError, ParseErrorKind};
+pub use summary::Summary;
 pub use tool::{Function, FunctionCall, Tool, ToolCall, ToolChoice};
+pub use trace::ModelSpan;
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};

@@ -237,6 +237,7 @@ impl<N: Net> Answer<N> {
 
     pub(crate) fn content_is_over(&mut self) {
         self.body.content_is_over();
+        self.accepted.end();
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -248,7 +249,11 @@ impl<N: Net> Answer<N> {
     }
 
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        self.body.chunk().await.map_err(|failure| self.accepted.fail(failure))
+        let chunk = self.body.chunk().await.map_err(|failure| self.accepted.fail(failure));
+        if self.body.is_finished() {
+            self.accepted.end();
+        }
+        chunk
     }
 
     pub(crate) async fn whole(mut self, limit: usize) -> Result<Response<Bytes>, Error> {

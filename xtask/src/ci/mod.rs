@@ -65,6 +65,7 @@ struct Record {
 #[rustfmt::skip]
 const STAGES: &[Stage] = &[
     Stage { name: "tests",       extent: Extent::Quick, run: tests },
+    Stage { name: "traces",      extent: Extent::Quick, run: traces },
     Stage { name: "format",      extent: Extent::Quick, run: format },
     Stage { name: "clippy",      extent: Extent::Quick, run: clippy },
     Stage { name: "bare builds", extent: Extent::Full,  run: bare_builds },
@@ -116,6 +117,11 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
 
 fn tests(workspace: &Workspace) -> Result<Verdict, String> {
     promised(workspace, readme::TESTS)
+}
+
+/// What no default build has, and so no other test.
+fn traces(_: &Workspace) -> Result<Verdict, String> {
+    run_cargo(&["test", "--package", "baseten", "--features", "tracing", "--test", "trace"])
 }
 
 fn main_job(workspace: &Workspace) -> Result<Verdict, String> {
