@@ -17,7 +17,7 @@ use baseten_transport::nonblocking::{Transport, Upgraded};
 use rustls::{ServerConnection, StreamOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use waits::secure::{Authority, config};
-use waits::{Server, read_head, request};
+use waits::{OK, Server, answer, read_head, read_request, request};
 
 const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
@@ -129,6 +129,36 @@ fn an_upgrade_is_repeated_until_the_server_has_switched() {
         let upgraded = open(&server).await;
         assert_eq!(upgraded.meta().attempts(), 2);
     });
+}
+
+#[test]
+fn a_kept_connection_can_switch_and_is_not_kept_after() {
+    let server = Server::start(|mut stream: TcpStream| {
+        read_request(&mut stream).unwrap();
+        stream.write_all(OK).unwrap();
+        greet(&mut stream, 3);
+    });
+    let url = format!("http://{}", server.address);
+    let transport = Transport::new(Options::default());
+    block_on(async {
+        let options = CallOptions::default();
+        transport.fetch(&request(&url), &options).await.unwrap();
+        talk(transport.upgrade(&websocket(&url), &options).await.unwrap()).await;
+        assert_eq!(server.taken(), 1);
+        transport.fetch(&request(&url), &options).await.unwrap();
+        assert_eq!(server.taken(), 2);
+    });
+}
+
+#[test]
+fn a_server_that_switches_unasked_is_refused_and_left() {
+    let server = Server::start(|mut stream| answer(&mut stream, SWITCH.as_bytes()));
+    let once = CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() };
+    let url = format!("http://{}", server.address);
+    let transport = Transport::new(Options::default());
+    let error = block_on(transport.fetch(&request(&url), &once)).unwrap_err();
+    assert_eq!(error.status().unwrap().as_u16(), 101, "{error}");
+    assert_eq!(error.delivery(), Delivery::Answered);
 }
 
 #[test]

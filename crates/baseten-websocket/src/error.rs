@@ -161,12 +161,10 @@ impl fmt::Display for Error {
             (ErrorKind::Request | ErrorKind::TooLarge, Delivery::NotSent) => {
                 f.write_str("; nothing of it was sent")
             }
-            (_, Delivery::NotSent) => {
-                write!(f, "; no message was sent, {received} received")
-            }
+            (_, Delivery::NotSent) => write!(f, "; messages: none sent, {received} received"),
             _ => write!(
                 f,
-                "; {sent} messages were sent, any of which may have been acted on, {received} received"
+                "; messages: {sent} sent, any of which may have been acted on, {received} received"
             ),
         }
     }

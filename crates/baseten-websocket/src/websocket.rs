@@ -160,7 +160,8 @@ const GOODBYE: Duration = Duration::from_secs(10);
 
 impl Sender {
     /// Sends a message and waits until the socket has taken it. A future dropped before that may leave
-    /// the message in the queue, to go with the next one.
+    /// the message in the queue, to go with the next one. A server that itself waits to be heard takes
+    /// nothing: where both sides say much, receive meanwhile, with the other half.
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] for a message over [`Options::message_limit`], of which nothing is sent;

@@ -203,8 +203,8 @@ fn read_head(stream: &mut TcpStream) -> String {
 async fn a_silent_server_that_answers_pings_is_waited_for_and_one_that_does_not_is_not() {
     // The emulator answers the pings that keep the clock from running out.
     let emulator = Emulator::start().unwrap();
-    let mut socket = WebSocket::connect(&idle(upgrade(&emulator), 100)).await.unwrap();
-    let waited = tokio::time::timeout(Duration::from_millis(500), socket.receive()).await;
+    let mut socket = WebSocket::connect(&idle(upgrade(&emulator), 600)).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(2000), socket.receive()).await;
     assert!(waited.is_err(), "{waited:?}");
     socket.send_text("hi").await.unwrap();
     assert_eq!(socket.receive().await.unwrap(), text("echo:hi"));

@@ -137,7 +137,7 @@ async fn every_code_of_the_servers_is_told() {
         let id = socket.meta().request_id().unwrap();
         let expect = format!(
             "WebSocket /environments/production/websocket: closed by the server with {told} \
-             (request {id}); no message was sent, 1 received"
+             (request {id}); messages: none sent, 1 received"
         );
         assert_eq!(said, expect);
     }
@@ -152,7 +152,9 @@ async fn a_model_that_raises_or_has_no_method_is_an_error() {
     let said = "1011 (internal error): Internal Server Error (in model/chainlet).";
     assert!(error.to_string().contains(said), "{error}");
     assert!(
-        error.to_string().contains("1 messages were sent, any of which may have been acted on")
+        error
+            .to_string()
+            .contains("messages: 1 sent, any of which may have been acted on, 0 received")
     );
     emulator.model("abc").at("websocket").then(Answer::websocket_not_implemented());
     let error = connect(&emulator).await.receive().await.unwrap_err();
