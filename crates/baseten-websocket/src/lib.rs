@@ -28,6 +28,10 @@
 //! one replica and lives for an hour at least, as Baseten's documentation has it; whoever needs it
 //! longer opens another one: [`Reconnect`] decides when, and [`Connector`] does it.
 //!
+//! # What shows elsewhere
+//! tungstenite tells the crate `log` of frames, with their payload, at the level `trace`: a logger that
+//! lets its targets through at that level prints what was said. The key is in the handshake alone.
+//!
 //! It knows no URLs, no keys and no sockets: those come with the
 //! [`Upgrade`](baseten_transport::nonblocking::Upgrade).
 
