@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use baseten_core::{Delivery, Stop};
+use baseten_core::Stop;
 use baseten_transport::nonblocking::Upgrade;
 
 use crate::close::CloseCode;
@@ -80,9 +80,10 @@ fn is_worth_it(error: &Error) -> bool {
             CloseCode::Internal => close.reason == UNANSWERED,
             _ => false,
         }),
+        // What the call itself would have tried again, had its own policy let it.
         ErrorKind::Call => error.call().is_some_and(|call| {
-            let handshake = matches!(call.kind(), baseten_core::ErrorKind::Request);
-            !handshake && call.delivery() != Delivery::Answered && call.stop() != Stop::TooLong
+            use Stop::{Attempts, Budget, Deadline, MayRunTwice};
+            matches!(call.stop(), Attempts | Budget | Deadline | MayRunTwice)
         }),
         _ => false,
     }

@@ -272,6 +272,29 @@ async fn a_lost_connection_is_opened_again_as_the_policy_has_it() {
 }
 
 #[tokio::test]
+async fn a_call_that_cannot_succeed_is_not_repeated() {
+    let soon = Duration::from_millis(1);
+    let policy = Reconnect { max_attempts: 3, shortest: soon, longest: 5 * soon };
+    //   answer of the platform         tries  why
+    for (answer, tries) in [
+        (Answer::platform_error(401), 0), // the key is wrong, and stays so
+        (Answer::platform_error(503), 3), // each try is one request: the call's policy allows no retry
+        (Answer::platform_error(504), 3), // a GET is safe to repeat
+        (Answer::platform_error(503).header("retry-after", "30"), 0), // longer than the policy waits
+    ] {
+        let emulator = Emulator::start().unwrap();
+        emulator.model("abc").at("websocket").answer(answer);
+        let mut upgrade = upgrade(&emulator);
+        upgrade.options.retry = RetryPolicy::never();
+        let mut connector = Connector::new(upgrade, policy);
+        let error = connector.connect().await.unwrap_err();
+        let error = connector.reconnect(error).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Call);
+        assert_eq!(emulator.seen().arrivals().len(), 1 + tries, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn reconnecting_ends() {
     let soon = Duration::from_millis(1);
     let policy = Reconnect { max_attempts: 4, shortest: soon, longest: Duration::from_secs(60) };
