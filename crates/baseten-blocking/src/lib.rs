@@ -26,8 +26,8 @@ mod event_stream;
 mod job;
 mod model;
 mod openai_client;
+mod request;
 mod submissions;
-mod sync;
 
 pub use builder::ClientBuilder;
 pub use chain::Chain;
@@ -36,9 +36,8 @@ pub use event_stream::{ChatStream, CompletionStream, EventStream};
 pub use job::Job;
 pub use model::Model;
 pub use openai_client::OpenAi;
-
+pub use request::RequestBuilder;
 pub use submissions::Submissions;
-pub use sync::SyncRequest;
 
 pub use baseten_core::header;
 pub use baseten_core::{
@@ -56,5 +55,6 @@ pub use baseten_transport::Proxies;
 #[cfg(feature = "tls")]
 pub use baseten_transport::Tls;
 pub use baseten_transport::blocking::Body as ByteStream;
+pub use baseten_transport::blocking::Upload;
 pub use bytes::Bytes;
 pub use http::Method;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::client::Shared;
 use crate::deployment::Deployment;
 use crate::event_stream::{ChatStream, CompletionStream, EventStream};
+use crate::request::RequestBuilder;
 
 /// Calls an OpenAI-compatible server. From [`crate::Model::openai`] or
 /// [`crate::Client::model_apis`]; cheap to clone.
@@ -70,6 +71,14 @@ impl OpenAi {
         self.access = self.access.header(name, value)?;
         self.chat = self.chat.header(name, value)?;
         Ok(self)
+    }
+
+    /// A request to any route of this server below its `v1`, with settings for one call:
+    /// `audio/transcriptions`, say. For one chat with headers or options of its own, clone this: that is
+    /// cheap.
+    pub fn request(&self, method: Method, route: impl AsRef<str>) -> RequestBuilder {
+        let request = self.access.openai_request(self.target.as_ref(), method, route.as_ref());
+        RequestBuilder::new(self.client.transport.clone(), request, self.options.clone())
     }
 
     /// Asks for a chat answer in one piece.

@@ -8,7 +8,8 @@ use crate::credential::Credential;
 use crate::endpoint::{Endpoint, Operation};
 use crate::error::Error;
 use crate::hosts::Hosts;
-use crate::request::{self, Answer, RequestBuilder, Template};
+use crate::request::{self, Answer, Template};
+use crate::request_builder::RequestBuilder;
 use crate::route::Route;
 use crate::target::Target;
 
@@ -87,7 +88,25 @@ impl Access {
         let template = Route::new(route).map_err(Error::from).and_then(|route| {
             self.template(target, &Operation::Sync(method, route), Answer::Bytes)
         });
-        RequestBuilder::new(template)
+        RequestBuilder::new(template, Answer::Bytes)
+    }
+
+    /// A request for an operation, to be given settings of its own. `whole` is how its answer is taken
+    /// unless it is streamed.
+    #[must_use]
+    pub fn request(&self, target: &Target, operation: &Operation, whole: Answer) -> RequestBuilder {
+        RequestBuilder::new(self.template(target, operation, whole), whole)
+    }
+
+    /// A request to any route of an OpenAI-compatible server; see [`Access::openai`].
+    #[must_use]
+    pub fn openai_request(
+        &self,
+        target: Option<&Target>,
+        method: Method,
+        route: &str,
+    ) -> RequestBuilder {
+        RequestBuilder::new(self.openai(target, method, route, Answer::Bytes), Answer::Bytes)
     }
 
     fn at(&self, endpoint: Endpoint, answer: Answer) -> Result<Template, Error> {

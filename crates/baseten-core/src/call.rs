@@ -43,7 +43,7 @@ pub enum Step {
 }
 
 /// One sending of a request, and how long it may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
     /// 1 for the first.
@@ -52,6 +52,8 @@ pub struct Attempt {
     pub clocks: Clocks,
     /// What the server is to be told of the total clock, if anything.
     pub deadline: Option<Deadline>,
+    /// What names it.
+    id: Option<(HeaderName, HeaderValue)>,
 }
 
 /// How long a server may take, as it is told.
@@ -69,11 +71,12 @@ impl Attempt {
         let told = self.deadline.map(|Deadline { timeout_ms, at_ms }| {
             [(TIMEOUT, HeaderValue::from(timeout_ms)), (DEADLINE, HeaderValue::from(at_ms))]
         });
-        told.into_iter().flatten()
+        told.into_iter().flatten().chain(self.id.clone())
     }
 }
 
 const TIMEOUT: HeaderName = HeaderName::from_static("request-timeout-ms");
+const CUSTOMER_REQUEST_ID: HeaderName = HeaderName::from_static(crate::header::CUSTOMER_REQUEST_ID);
 const DEADLINE: HeaderName = HeaderName::from_static("request-deadline-ms");
 
 /// An attempt that failed.
@@ -131,6 +134,10 @@ pub struct Call {
     policy: RetryPolicy,
     clocks: Clocks,
     send_deadline: bool,
+    /// What the caller named the request.
+    id: Option<Box<str>>,
+    /// A part of a body that comes but once was taken.
+    body_taken: bool,
     budget: Budget,
     start: Start,
     tried: Vec<Tried>,
@@ -169,6 +176,8 @@ impl Call {
             policy: options.retry,
             clocks: Clocks::new(&options.timeouts, request.endpoint(), request.is_whole()),
             send_deadline: options.send_deadline,
+            id: request.id().map(Into::into),
+            body_taken: false,
             budget: budget.clone(),
             start,
             tried: Vec::new(),
@@ -193,8 +202,9 @@ impl Call {
                     return self.step(now);
                 }
                 self.state = State::Sending { began: now, waited };
-                let deadline = self.deadline(now);
-                Step::Send(Attempt { number: self.number(), clocks: self.clocks, deadline })
+                let (number, clocks) = (self.number(), self.clocks);
+                let (deadline, id) = (self.deadline(now), self.attempt_id());
+                Step::Send(Attempt { number, clocks, deadline, id })
             }
             State::Over(error) => Step::Fail(
                 error
@@ -206,6 +216,12 @@ impl Call {
                 self.step(now)
             }
         }
+    }
+
+    /// Some of a body that comes but once ([`Request::is_streamed`]) was taken: whatever comes of this
+    /// attempt, there is no other. A driver says so before it says what came of it.
+    pub fn body_taken(&mut self) {
+        self.body_taken = true;
     }
 
     /// The attempt brought no answer.
@@ -221,6 +237,8 @@ impl Call {
             Cause::Canceled
                 | Cause::Tls
                 | Cause::ProxyLogin
+                | Cause::Reader { .. }
+                | Cause::ReaderLength { .. }
                 | Cause::Timeout { clock: Clock::Total | Clock::Queue, .. }
         );
         // A pooled connection that was dead all along says nothing about the server: no pause.
@@ -284,6 +302,13 @@ impl Call {
         Some(Deadline { timeout_ms: ms(left)?, at_ms: ms(at)? })
     }
 
+    /// The name of the attempt: that of the request, and the attempt's number after a dash.
+    fn attempt_id(&self) -> Option<(HeaderName, HeaderValue)> {
+        let value = HeaderValue::try_from(format!("{}-{}", self.id.as_ref()?, self.number()))
+            .expect("the id was checked to be visible ASCII");
+        Some((CUSTOMER_REQUEST_ID, value))
+    }
+
     /// The number of the attempt that is next or under way.
     fn number(&self) -> u32 {
         self.tried.len() as u32 + 1
@@ -317,6 +342,7 @@ impl Call {
         };
         match against {
             Some(stop) => Err(stop),
+            None if self.body_taken => Err(Stop::BodyTaken),
             None if harmless => Ok(()),
             None => Err(Stop::MayRunTwice),
         }

@@ -8,6 +8,7 @@ use std::fmt;
 
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::hosts::{Hosts, Location, Origin};
 use crate::id::AsyncRequestId;
@@ -143,6 +144,9 @@ pub struct Endpoint {
     keys_may_go_plain: bool,
 }
 
+/// All but what RFC 3986 calls unreserved.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 impl Endpoint {
     /// Where `operation` on `target` is.
     ///
@@ -192,6 +196,14 @@ impl Endpoint {
             keys_may_go_plain: hosts.keys_may_go_plain() || location.origin.is_https(),
             origin: location.origin,
         }
+    }
+
+    /// The same with one more pair in the query; `None` if that is too long for a URL.
+    pub(crate) fn with_query(&self, name: &str, value: &str) -> Option<Self> {
+        let pair = |text| utf8_percent_encode(text, QUERY).to_string();
+        let mark = if self.uri.query().is_some() { '&' } else { '?' };
+        let uri = format!("{}{mark}{}={}", self.uri, pair(name), pair(value));
+        Some(Self { uri: PathAndQuery::try_from(uri).ok()?.into(), ..self.clone() })
     }
 
     /// The HTTP method.

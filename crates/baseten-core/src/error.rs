@@ -79,6 +79,9 @@ pub enum ErrorKind {
     TooLarge,
     /// The server reported an error inside an answer with a success status; see [`Error::api`].
     Stream,
+    /// What the caller handed in failed: the reader of a request's body, or the writer of an answer's.
+    /// [`Error::cause`] tells which, and how far it had come.
+    Local,
     /// The caller gave up, by a [`crate::CancelToken`].
     Canceled,
 }
@@ -97,6 +100,7 @@ impl ErrorKind {
             Self::Truncated => "truncated",
             Self::TooLarge => "too_large",
             Self::Stream => "stream",
+            Self::Local => "local",
             Self::Canceled => "canceled",
         }
     }
@@ -110,6 +114,8 @@ pub enum Stop {
     Final,
     /// It may have run, and the policy forbids running it twice.
     MayRunTwice,
+    /// A part of its body was taken from a reader, which gives it but once.
+    BodyTaken,
     /// All attempts are used up.
     Attempts,
     /// The client's retry budget is spent: too much has failed lately.
@@ -312,6 +318,9 @@ impl Error {
             Cause::Disconnected | Cause::Malformed => ErrorKind::Disconnected,
             Cause::HeadTooLarge { .. } | Cause::BodyTooLarge { .. } => ErrorKind::TooLarge,
             Cause::Truncated => ErrorKind::Truncated,
+            Cause::Reader { .. } | Cause::ReaderLength { .. } | Cause::Writer { .. } => {
+                ErrorKind::Local
+            }
             Cause::Canceled => ErrorKind::Canceled,
         };
         let mut error = Self::new(kind, What::Cause(failure.cause), delivery).at(label);
@@ -475,6 +484,18 @@ impl Inner {
             Cause::Truncated => {
                 write!(f, "the answer broke off after {received} bytes of its body")
             }
+            Cause::Reader { taken } => {
+                write!(f, "the reader of the request's body failed after {taken} bytes")
+            }
+            Cause::ReaderLength { length, taken: Some(taken) } => {
+                write!(f, "the request's body ended after {taken} bytes of the {length} announced")
+            }
+            Cause::ReaderLength { length, taken: None } => {
+                write!(f, "the request's body is longer than the {length} bytes announced")
+            }
+            Cause::Writer { written } => {
+                write!(f, "the writer of the answer failed after {written} bytes")
+            }
             Cause::Canceled => f.write_str("canceled by the caller"),
         }
     }
@@ -535,9 +556,17 @@ impl Inner {
             Delivery::MaybeRan if last != Delivery::MaybeRan => "; an earlier attempt may have run",
             Delivery::NotSent => "; nothing of it was sent",
             Delivery::Refused => "; it was refused before it ran",
+            Delivery::MaybeRan if self.is_half_sent() => {
+                "; the server may have got that much of it"
+            }
             Delivery::MaybeRan => "; it may have run",
             Delivery::Answered => "",
         })
+    }
+
+    /// Whether its own reader ended the last attempt: the server has no whole request then.
+    fn is_half_sent(&self) -> bool {
+        matches!(self.what, What::Cause(Cause::Reader { .. } | Cause::ReaderLength { .. }))
     }
 
     fn write_next(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -546,6 +575,9 @@ impl Inner {
             Stop::MayRunTwice => f.write_str(
                 ", so it was not sent again (RetryPolicy::may_run_twice would allow that)",
             )?,
+            Stop::BodyTaken => {
+                f.write_str("; not sent again: its reader gives the body but once")?
+            }
             Stop::Attempts if self.attempts.len() == 1 => {
                 f.write_str("; the policy allows no retry")?
             }

@@ -71,6 +71,23 @@ pub enum Cause {
     },
     /// The body ended before its framing said so.
     Truncated,
+    /// The reader that the body of the request comes from failed.
+    Reader {
+        /// How many bytes it had given before.
+        taken: u64,
+    },
+    /// The reader that the body of the request comes from gave more or less than was announced.
+    ReaderLength {
+        /// What was announced, in bytes.
+        length: u64,
+        /// What it gave; `None` if that is more.
+        taken: Option<u64>,
+    },
+    /// The writer that takes the answer failed.
+    Writer {
+        /// How many bytes it had taken before.
+        written: u64,
+    },
     /// The caller gave the call up.
     Canceled,
 }

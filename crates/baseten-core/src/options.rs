@@ -64,7 +64,8 @@ pub struct Timeouts {
     pub queue: Option<Duration>,
     /// Name resolution, TCP, proxy and TLS together. Default 10 s.
     pub connect: Option<Duration>,
-    /// From a ready connection to the first byte of the answer, the upload included. Default 1230 s
+    /// From a ready connection, or from the last byte of the request that the socket took, to the first
+    /// byte of the answer: an upload that moves is not silent. Default 1230 s
     /// where a request is parked until a replica is ready (the platform's own answer after 1200 s
     /// must win), 600 s elsewhere.
     pub first_byte: Option<Duration>,

@@ -37,7 +37,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn accept(self) -> HeaderValue {
+    pub(crate) fn accept(self) -> HeaderValue {
         if self == Self::Json { JSON } else { ANY }
     }
 
@@ -70,12 +70,25 @@ pub struct Template {
 pub struct Request {
     label: Label,
     headers: Arc<HeaderMap>,
-    body: Bytes,
+    body: Payload,
     whole: bool,
+    /// What the caller named it.
+    id: Option<Box<str>>,
     /// Whether it asks for another protocol than HTTP.
     upgrades: bool,
     span: CallSpan,
 }
+
+/// What a request carries.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    Whole(Bytes),
+    /// What a driver takes from elsewhere while it sends, of this length if that is known.
+    Streamed(Option<u64>),
+}
+
+/// The body of a request whose body is not here.
+static ELSEWHERE: Bytes = Bytes::new();
 
 impl Template {
     /// Everything but the body.
@@ -131,7 +144,7 @@ impl Template {
     /// # Errors
     /// [`crate::ErrorKind::Request`] if `input` does not serialize; nothing is sent then.
     pub fn json<T: Serialize + ?Sized>(&self, input: &T) -> Result<Request, Error> {
-        Ok(self.with_body(None, self.encode(input)?))
+        Ok(self.with_body(None, Payload::Whole(self.encode(input)?)))
     }
 
     /// A request with a body of any kind.
@@ -140,13 +153,24 @@ impl Template {
     /// [`crate::ErrorKind::Request`] if the content type cannot stand in a header.
     pub fn bytes(&self, content_type: &str, body: impl Into<Bytes>) -> Result<Request, Error> {
         let content_type = self.content_type(content_type)?;
-        Ok(self.with_body(Some(content_type), body.into()))
+        Ok(self.with_body(Some(content_type), Payload::Whole(body.into())))
+    }
+
+    /// A request whose body its driver takes from elsewhere, a file for one, while it sends. It can be
+    /// sent again only until a part of that was taken: see [`crate::Call::body_taken`]. `length` is in
+    /// bytes; without it the body goes in chunks.
+    ///
+    /// # Errors
+    /// As [`Template::bytes`].
+    pub fn streamed(&self, content_type: &str, length: Option<u64>) -> Result<Request, Error> {
+        let content_type = self.content_type(content_type)?;
+        Ok(self.with_body(Some(content_type), Payload::Streamed(length)))
     }
 
     /// A request without a body.
     #[must_use]
     pub fn empty(&self) -> Request {
-        let mut request = self.with_body(None, Bytes::new());
+        let mut request = self.with_body(None, Payload::Whole(Bytes::new()));
         Arc::make_mut(&mut request.headers).remove(header::CONTENT_TYPE);
         request
     }
@@ -180,13 +204,37 @@ impl Template {
         self
     }
 
+    /// Adds a name and a value to the query.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if the URL would be longer than 65,534 bytes.
+    pub fn query(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let endpoint = self.endpoint().with_query(name, value);
+        let too_long = || Error::request("path and query are over 65534 bytes").at(&self.label);
+        self.label = Label::new(endpoint.ok_or_else(too_long)?, self.label.secret().cloned());
+        Ok(self)
+    }
+
+    /// What is accepted as an answer, as its header says.
+    pub(crate) fn accepted(&self) -> Option<&HeaderValue> {
+        self.headers.get(header::ACCEPT)
+    }
+
     /// Where it goes.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.label.endpoint()
     }
 
-    fn encode<T: Serialize + ?Sized>(&self, input: &T) -> Result<Bytes, Error> {
+    pub(crate) fn at_label(&self, error: Error) -> Error {
+        error.at(&self.label)
+    }
+
+    pub(crate) fn taken_in_whole(self, whole: bool) -> Self {
+        Self { whole, ..self }
+    }
+
+    pub(crate) fn encode<T: Serialize + ?Sized>(&self, input: &T) -> Result<Bytes, Error> {
         let mut body = Vec::with_capacity(256);
         match serde_json::to_writer(&mut body, input) {
             Ok(()) => Ok(body.into()),
@@ -196,20 +244,21 @@ impl Template {
         }
     }
 
-    fn content_type(&self, content_type: &str) -> Result<HeaderValue, Error> {
+    pub(crate) fn content_type(&self, content_type: &str) -> Result<HeaderValue, Error> {
         HeaderValue::from_str(content_type).map_err(|_| {
             Error::request("the content type has a control byte or is not ASCII").at(&self.label)
         })
     }
 
     /// JSON, which is what templates hold, unless said otherwise.
-    fn with_body(&self, content_type: Option<HeaderValue>, body: Bytes) -> Request {
+    pub(crate) fn with_body(&self, content_type: Option<HeaderValue>, body: Payload) -> Request {
         let mut headers = self.headers.clone();
         if let Some(content_type) = content_type {
             Arc::make_mut(&mut headers).insert(header::CONTENT_TYPE, content_type);
         }
         let (label, whole) = (self.label.clone(), self.whole);
-        Request { label, headers, body, whole, upgrades: false, span: CallSpan::default() }
+        let span = CallSpan::default();
+        Request { label, headers, body, whole, id: None, upgrades: false, span }
     }
 }
 
@@ -256,10 +305,28 @@ impl Request {
         &self.headers
     }
 
-    /// Its body.
+    /// Its body; empty if it is streamed.
     #[must_use]
     pub fn body(&self) -> &Bytes {
-        &self.body
+        match &self.body {
+            Payload::Whole(body) => body,
+            Payload::Streamed(_) => &ELSEWHERE,
+        }
+    }
+
+    /// Whether its body comes from elsewhere while it is sent: see [`Template::streamed`].
+    #[must_use]
+    pub fn is_streamed(&self) -> bool {
+        matches!(self.body, Payload::Streamed(_))
+    }
+
+    /// The length of its body in bytes, if that is known.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match &self.body {
+            Payload::Whole(body) => Some(body.len() as u64),
+            Payload::Streamed(length) => *length,
+        }
     }
 
     /// The request, its call told in this span instead of one of its own.
@@ -290,10 +357,11 @@ impl Request {
         if self.upgrades { status == StatusCode::SWITCHING_PROTOCOLS } else { status.is_success() }
     }
 
-    /// The request with an absolute URL, for another HTTP client.
+    /// The request with an absolute URL, for another HTTP client. A streamed body is for that client to
+    /// put in.
     #[must_use]
     pub fn to_http(&self) -> http::Request<Bytes> {
-        let mut request = http::Request::new(self.body.clone());
+        let mut request = http::Request::new(self.body().clone());
         *request.method_mut() = self.endpoint().method().clone();
         *request.uri_mut() = self
             .endpoint()
@@ -304,65 +372,17 @@ impl Request {
         request
     }
 
+    /// What the caller named it.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    pub(crate) fn with_id(self, id: Option<Box<str>>) -> Self {
+        Self { id, ..self }
+    }
+
     pub(crate) fn label(&self) -> Label {
         self.label.clone()
-    }
-}
-
-/// A request put together step by step. The first fault is kept and told by [`RequestBuilder::build`].
-#[derive(Debug)]
-pub struct RequestBuilder {
-    template: Result<Template, Error>,
-    /// `None` for its type is JSON.
-    body: Option<(Option<HeaderValue>, Bytes)>,
-}
-
-impl RequestBuilder {
-    pub(crate) fn new(template: Result<Template, Error>) -> Self {
-        Self { template, body: None }
-    }
-
-    /// Adds or replaces a header; see [`Template::header`].
-    #[must_use]
-    pub fn header(self, name: &str, value: &str) -> Self {
-        Self { template: self.template.and_then(|template| template.header(name, value)), ..self }
-    }
-
-    /// A JSON body.
-    #[must_use]
-    pub fn json<T: Serialize + ?Sized>(self, input: &T) -> Self {
-        self.with_body(|template| Ok((None, template.encode(input)?)))
-    }
-
-    /// A body of any kind.
-    #[must_use]
-    pub fn bytes(self, content_type: &str, body: impl Into<Bytes>) -> Self {
-        self.with_body(|template| Ok((Some(template.content_type(content_type)?), body.into())))
-    }
-
-    /// The request. `answer` decides only whether the answer is streamed: the `accept` header is
-    /// the one that was given, or `*/*`.
-    ///
-    /// # Errors
-    /// The first fault of route, headers or body; nothing was sent.
-    pub fn build(self, answer: Answer) -> Result<Request, Error> {
-        let template = Template { whole: answer.is_whole(), ..self.template? };
-        Ok(match self.body {
-            Some((content_type, body)) => template.with_body(content_type, body),
-            None => template.empty(),
-        })
-    }
-
-    fn with_body(
-        mut self,
-        make: impl FnOnce(&Template) -> Result<(Option<HeaderValue>, Bytes), Error>,
-    ) -> Self {
-        match self.template.as_ref().map(make) {
-            Ok(Ok(body)) => self.body = Some(body),
-            Ok(Err(error)) => self.template = Err(error),
-            Err(_) => {}
-        }
-        self
     }
 }
 

@@ -326,3 +326,66 @@ fn an_answer_that_is_not_json_is_kept_whole_and_told_by_its_byte() {
         assert!(error.to_string().contains(expect), "{error}");
     }
 }
+
+/// A call whose body comes from a reader.
+fn streamed(operation: &Operation, retry: RetryPolicy) -> Scenario {
+    let target = Target::model(ModelId::new("abc").unwrap());
+    let endpoint = Endpoint::new(&Hosts::baseten(), &target, operation).unwrap();
+    let template = Template::new(endpoint, &Credential::none(), Answer::Json).unwrap();
+    let request = template.streamed("audio/wav", Some(10)).unwrap();
+    assert!(request.is_streamed() && request.length() == Some(10) && request.body().is_empty());
+    let options = CallOptions { retry, ..CallOptions::default() };
+    let start = Start { wall: SystemTime::UNIX_EPOCH, seed: 1 };
+    Scenario { call: Call::new(&request, &options, &Budget::new(), start), now: Duration::ZERO }
+}
+
+#[test]
+fn a_body_that_was_begun_is_not_sent_again_whatever_the_policy_allows() {
+    let twice = RetryPolicy::default().may_run_twice();
+    for retry in [RetryPolicy::default(), twice] {
+        // Nothing of it was taken: like any other.
+        let mut call = streamed(&Operation::Predict, retry);
+        call.sends(1).breaks(Cause::Connect, 0).waits(ms(250), ms(750)).sends(2);
+        call.answers(429, &[], "").waits(ms(250), ms(20_000)).sends(3);
+        // Then it was.
+        for step in [0, 1, 2] {
+            let mut call = streamed(&Operation::Predict, retry);
+            call.sends(1).call.body_taken();
+            match step {
+                0 => call.answers(429, &[], ""),
+                1 => call.breaks(Cause::Disconnected, 0),
+                _ => call.breaks(Cause::Disconnected, 9),
+            };
+            let error = call.fails();
+            assert_eq!(error.stop(), Stop::BodyTaken, "{error}");
+            assert!(error.to_string().ends_with("its reader gives the body but once"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_at_fault_is_not_asked_twice_and_what_the_server_got_is_said() {
+    for (cause, sent, expect) in [
+        (Cause::Reader { taken: 0 }, 0, "failed after 0 bytes; nothing of it was sent"),
+        (
+            Cause::Reader { taken: 7 },
+            99,
+            "failed after 7 bytes; the server may have got that much of it",
+        ),
+        (
+            Cause::ReaderLength { length: 9, taken: Some(7) },
+            99,
+            "ended after 7 bytes of the 9 announced; the server may",
+        ),
+        (
+            Cause::ReaderLength { length: 9, taken: None },
+            99,
+            "is longer than the 9 bytes announced; the server may",
+        ),
+    ] {
+        let mut call = streamed(&Operation::Predict, RetryPolicy::default().may_run_twice());
+        let error = call.sends(1).breaks(cause, sent).fails();
+        assert_eq!((error.kind(), error.stop()), (ErrorKind::Local, Stop::Final));
+        assert!(error.to_string().contains(expect), "{error}");
+    }
+}

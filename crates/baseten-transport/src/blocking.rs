@@ -6,8 +6,10 @@
 //! that has to be looked up takes a short-lived thread, since `getaddrinfo` has no timeout.
 
 mod held;
+mod local;
 pub(crate) mod wait;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,10 @@ use bytes::Bytes;
 use crate::net::{self, Elapsed};
 use crate::options::Options;
 use crate::send::{Answer, Sender};
+use local::Writing;
 use wait::{Blocking, ready};
+
+pub use local::Upload;
 
 /// Sends requests and waits for their answers on the caller's thread. Clones share one pool.
 ///
@@ -52,6 +57,20 @@ impl Transport {
     /// Whatever the call came to; see [`baseten_core::ErrorKind`].
     pub fn send(&self, request: &Request, options: &CallOptions) -> Result<Body, Error> {
         ready(self.0.send(request, options)).map(Body)
+    }
+
+    /// Sends a request whose body is streamed ([`baseten_core::Request::is_streamed`]).
+    ///
+    /// # Errors
+    /// As [`Transport::send`]; [`baseten_core::ErrorKind::Request`] if the request announces another
+    /// length; [`baseten_core::ErrorKind::Local`] if a reader fails.
+    pub fn upload(
+        &self,
+        request: &Request,
+        upload: Upload,
+        options: &CallOptions,
+    ) -> Result<Body, Error> {
+        ready(self.0.upload(request, upload.into_inner(), options)).map(Body)
     }
 
     /// Lets time pass between calls that belong together.
@@ -107,6 +126,16 @@ impl Body {
     /// As [`Body::chunk`], and [`baseten_core::ErrorKind::TooLarge`]; what came is in the error.
     pub fn whole(self, limit: usize) -> Result<Response<Bytes>, Error> {
         ready(self.0.whole(limit))
+    }
+
+    /// Writes the rest of the body as it comes, flushes, and says how many bytes that were. Only what is
+    /// being written is in memory.
+    ///
+    /// # Errors
+    /// As [`Body::chunk`]: what [`Error::received`] counts was written then, without a flush.
+    /// [`baseten_core::ErrorKind::Local`] if the writer fails, with what it took before.
+    pub fn write_to<W: Write>(self, writer: W) -> Result<Response<u64>, Error> {
+        ready(self.0.write_to(&mut Writing(writer)))
     }
 
     /// Says that the content is over before its framing is, as an event stream is after `[DONE]`. If

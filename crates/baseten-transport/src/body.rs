@@ -1,5 +1,6 @@
 //! The body of an answer, frame by frame, on the connection it comes over.
 
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -114,6 +115,11 @@ impl<N: Net> Body<N> {
             };
         }
         Ok(whole.into())
+    }
+
+    /// Whoever takes it failed.
+    pub(crate) fn unwritten(&mut self, written: u64, error: io::Error) -> Failure {
+        self.fail(Cause::Writer { written }, Some(error.into()))
     }
 
     /// Nobody will ask for more, but its framing may still be on the way.

@@ -21,6 +21,11 @@ impl Limits {
         Self { clocks, total, cancel: cancel.cloned() }
     }
 
+    /// What ends it however much still moves.
+    pub(crate) fn stop(&self) -> Stop {
+        Stop { at: self.total, limit: self.clocks.total, cancel: self.cancel.clone() }
+    }
+
     pub(crate) fn cancel(&self) -> Option<&CancelToken> {
         self.cancel.as_ref()
     }
@@ -56,6 +61,25 @@ impl Limits {
             _ => self.clocks.total,
         };
         Cause::Timeout { clock: due.clock, limit: limit.unwrap_or_default() }
+    }
+}
+
+/// When the whole call ends, for whoever works without waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    at: Option<Instant>,
+    limit: Option<Duration>,
+    cancel: Option<CancelToken>,
+}
+
+impl Stop {
+    /// Why to stop now.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        if self.cancel.as_ref().is_some_and(CancelToken::is_canceled) {
+            return Some(Cause::Canceled);
+        }
+        let limit = self.limit.filter(|_| self.at.is_some_and(|at| Instant::now() >= at))?;
+        Some(Cause::Timeout { clock: Clock::Total, limit })
     }
 }
 
@@ -95,11 +119,12 @@ impl<'a> Due<'a> {
     }
 }
 
-/// How long nothing has come: from when the caller asked, or from the last byte since.
+/// How long nothing has moved: from when the caller asked, or from the last byte since, either way.
 pub(crate) struct Silence<'a, S> {
     wire: &'a Wire<S>,
     limits: &'a Limits,
-    seen: u64,
+    received: u64,
+    sent: u64,
     clock: Clock,
     due: Option<Due<'a>>,
     notice: Option<Notice<'a>>,
@@ -139,7 +164,8 @@ impl<'a> Notice<'a> {
 impl<'a, S: Socket> Silence<'a, S> {
     /// With `clock` until the first byte, and the idle clock from then on.
     pub(crate) fn new(wire: &'a Wire<S>, limits: &'a Limits, clock: Clock) -> Self {
-        Self { wire, limits, seen: wire.received(), clock, due: None, notice: None }
+        let (received, sent) = (wire.received(), wire.sent());
+        Self { wire, limits, received, sent, clock, due: None, notice: None }
     }
 
     /// The same, and tells a caller meanwhile.
@@ -169,10 +195,12 @@ impl<'a, S: Socket> Silence<'a, S> {
 
     /// Asked whenever nothing moves: the clock is read only then.
     pub(crate) fn due(&mut self) -> Due<'a> {
-        let received = self.wire.received();
-        if received != self.seen {
-            self.seen = received;
+        let (received, sent) = (self.wire.received(), self.wire.sent());
+        if received != self.received {
             self.clock = Clock::Idle;
+        }
+        if (received, sent) != (self.received, self.sent) {
+            (self.received, self.sent) = (received, sent);
             self.due = None;
         }
         *self.due.get_or_insert_with(|| self.limits.start(self.clock))

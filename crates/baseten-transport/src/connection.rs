@@ -10,13 +10,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::{TrySendError, http1};
 
 use crate::net::Net;
 use crate::slots::Slot;
 use crate::stream::Stream;
+use crate::upload::Outgoing;
 use crate::wire::{Reads, Socket, Wire};
 
 /// The most that the head of an answer may have, and that is read ahead of the caller, in bytes.
@@ -41,14 +41,14 @@ pub(crate) struct Connection<N: Net> {
 
 /// hyper's two ends: where requests go in, and what moves them.
 pub(crate) struct Link<S: Socket> {
-    sender: http1::SendRequest<Full<Bytes>>,
-    conn: http1::Connection<Stream<S>, Full<Bytes>>,
+    sender: http1::SendRequest<Outgoing>,
+    conn: http1::Connection<Stream<S>, Outgoing>,
     /// Whether hyper is done with the socket: it must not be polled again.
     over: bool,
 }
 
 /// How hyper answers a request that it was handed.
-pub(crate) type Sent = Result<http::Response<Incoming>, TrySendError<http::Request<Full<Bytes>>>>;
+pub(crate) type Sent = Result<http::Response<Incoming>, TrySendError<http::Request<Outgoing>>>;
 
 impl<N: Net> Connection<N> {
     /// Hands a ready stream to hyper.
@@ -86,7 +86,7 @@ impl<S: Socket> Link<S> {
     /// Queues a request; [`Self::poll_head`] moves it.
     pub(crate) fn start(
         &mut self,
-        request: http::Request<Full<Bytes>>,
+        request: http::Request<Outgoing>,
     ) -> impl Future<Output = Sent> + Send + use<S> {
         self.sender.try_send_request(request)
     }

@@ -23,6 +23,7 @@ mod proxy;
 mod proxy;
 mod race;
 mod send;
+mod sink;
 mod slots;
 mod stream;
 #[cfg(feature = "tls")]
@@ -30,6 +31,7 @@ mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
 mod tls;
+mod upload;
 mod wire;
 
 pub mod blocking;

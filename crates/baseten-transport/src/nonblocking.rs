@@ -2,19 +2,25 @@
 //!
 //! No task is spawned, so dropping a future or a [`Body`] closes its socket before the drop returns.
 
+mod local;
 mod upgrade;
 pub(crate) mod wait;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use baseten_core::{CallOptions, Error, Meta, Request, Response};
 use bytes::Bytes;
+use tokio::io::AsyncWrite;
 
 use crate::net::{self, Elapsed};
 use crate::options::Options;
 use crate::send::{Answer, Sender};
+use local::Writing;
 use wait::Tokio;
+
+pub use local::Upload;
 
 pub use upgrade::{Upgrade, Upgraded};
 
@@ -52,6 +58,20 @@ impl Transport {
     /// Whatever the call came to; see [`baseten_core::ErrorKind`].
     pub async fn send(&self, request: &Request, options: &CallOptions) -> Result<Body, Error> {
         self.0.send(request, options).await.map(Body)
+    }
+
+    /// Sends a request whose body is streamed ([`baseten_core::Request::is_streamed`]).
+    ///
+    /// # Errors
+    /// As [`Transport::send`]; [`baseten_core::ErrorKind::Request`] if the request announces another
+    /// length; [`baseten_core::ErrorKind::Local`] if a reader fails.
+    pub async fn upload(
+        &self,
+        request: &Request,
+        upload: Upload,
+        options: &CallOptions,
+    ) -> Result<Body, Error> {
+        self.0.upload(request, upload.into_inner(), options).await.map(Body)
     }
 
     /// Lets time pass between calls that belong together.
@@ -108,6 +128,16 @@ impl Body {
     /// As [`Body::chunk`], and [`baseten_core::ErrorKind::TooLarge`]; what came is in the error.
     pub async fn whole(self, limit: usize) -> Result<Response<Bytes>, Error> {
         self.0.whole(limit).await
+    }
+
+    /// Writes the rest of the body as it comes, flushes, and says how many bytes that were. Only what is
+    /// being written is in memory.
+    ///
+    /// # Errors
+    /// As [`Body::chunk`]: what [`Error::received`] counts was written then, without a flush.
+    /// [`baseten_core::ErrorKind::Local`] if the writer fails, with what it took before.
+    pub async fn write_to<W: AsyncWrite>(self, writer: W) -> Result<Response<u64>, Error> {
+        self.0.write_to(&mut Writing(pin!(writer))).await
     }
 
     /// Says that the content is over before its framing is, as an event stream is after `[DONE]`. If

@@ -1,5 +1,6 @@
 //! How a call is carried out: ask it what to do, do it, tell it what came of it.
 
+use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,9 +27,12 @@ use crate::failure;
 use crate::net::{self, Elapsed, Net};
 use crate::options::Options;
 use crate::pool::Pool;
+use crate::sink::{self, Sink};
 #[cfg(feature = "tokio")]
 use crate::stream::Stream;
 use crate::tls;
+use crate::upload::{Outgoing, Upload, Uploading};
+use crate::wire::Reads;
 #[cfg(feature = "tokio")]
 use crate::wire::Wire;
 
@@ -57,7 +61,26 @@ impl<N: Net> Sender<N> {
         request: &Request,
         options: &CallOptions,
     ) -> Result<Answer<N>, Error> {
-        let (accepted, arrived, began) = self.run(request, options).await?;
+        if request.is_streamed() {
+            return Err(Error::request("the request has a streamed body, which was not given"));
+        }
+        let (accepted, arrived, began) = self.run(request, None, options).await?;
+        Ok(Answer { accepted, body: self.body(arrived, request), began })
+    }
+
+    /// The same for a request whose body is streamed.
+    pub(crate) async fn upload(
+        &self,
+        request: &Request,
+        upload: Upload,
+        options: &CallOptions,
+    ) -> Result<Answer<N>, Error> {
+        if !request.is_streamed() || request.length() != upload.length() {
+            let why = "the request does not announce the streamed body that was given";
+            return Err(Error::request(why));
+        }
+        let uploading = Uploading::new(upload);
+        let (accepted, arrived, began) = self.run(request, Some(&uploading), options).await?;
         Ok(Answer { accepted, body: self.body(arrived, request), began })
     }
 
@@ -72,7 +95,7 @@ impl<N: Net> Sender<N> {
         if !request.upgrades() {
             return Err(Error::request("the request does not ask to switch protocols"));
         }
-        let (accepted, arrived, began) = self.run(request, options).await?;
+        let (accepted, arrived, began) = self.run(request, None, options).await?;
         let Connection { link, wire, slot, .. } = *arrived.connection;
         let (stream, early) = link.into_stream();
         let meta = accepted.finish(began.elapsed(), ()).meta;
@@ -83,6 +106,7 @@ impl<N: Net> Sender<N> {
     async fn run(
         &self,
         request: &Request,
+        uploading: Option<&Arc<Uploading>>,
         options: &CallOptions,
     ) -> Result<(Accepted, Arrived<N>, Instant), Error> {
         let began = Instant::now();
@@ -104,13 +128,21 @@ impl<N: Net> Sender<N> {
                     let limits = Limits::new(attempt.clocks, began, cancel);
                     let hook = options.on_waiting.as_ref();
                     let hook = hook.map(|hook| (hook, attempt.number, began));
-                    let http = to_hyper(request, &attempt);
-                    match self.attempt(http, request, limits, hook).await {
+                    let body = body(request, uploading, &limits);
+                    let http = to_hyper(request, &attempt, body);
+                    let outcome = self.attempt(http, request, limits, hook).await;
+                    if uploading.is_some_and(|uploading| uploading.is_taken()) {
+                        call.body_taken();
+                    }
+                    match outcome {
                         Err(failure) => call.on_failure(began.elapsed(), failure),
                         Ok((head, arrived)) if request.accepts(head.status) => {
                             return Ok((call.accept(began.elapsed(), head), arrived, began));
                         }
                         Ok((head, arrived)) => {
+                            if let Some(uploading) = uploading {
+                                uploading.leave();
+                            }
                             let mut body = self.body(arrived, request);
                             let kept = body.collect(options.limits.error_body, Framing::Chunked);
                             // A part of what it says is better than nothing.
@@ -127,7 +159,7 @@ impl<N: Net> Sender<N> {
     /// One attempt, up to the head of an answer.
     async fn attempt(
         &self,
-        http: http::Request<Full<Bytes>>,
+        http: http::Request<Outgoing>,
         request: &Request,
         limits: Limits,
         hook: Option<(&OnWaiting, u32, Instant)>,
@@ -165,38 +197,59 @@ struct Arrived<N: Net> {
 /// Sends the request and waits for the head of its answer.
 async fn exchange<N: Net>(
     connection: &mut Connection<N>,
-    request: http::Request<Full<Bytes>>,
+    request: http::Request<Outgoing>,
     limits: &Limits,
     notice: Option<Notice<'_>>,
 ) -> Result<http::Response<Incoming>, Failure> {
     let Connection { link, wire, timer, reused, .. } = connection;
     let (sent, received) = (wire.sent(), wire.received());
+    let uploading = request.body().uploading().cloned();
     let mut pending = pin!(link.start(request));
     let mut silence = Silence::new(wire, limits, Clock::FirstByte).telling(notice);
     let head = loop {
-        let poll = |cx: &mut Context<'_>| link.poll_head(pending.as_mut(), cx);
+        let poll = |cx: &mut Context<'_>| {
+            if uploading.is_some() {
+                // While there is something to write nobody waits for an answer; it may be there already.
+                let look = || link.poll_head(pending.as_mut(), cx);
+                let looked = wire.with_reads(Reads::Now, look);
+                if looked.is_ready() {
+                    return looked;
+                }
+            }
+            link.poll_head(pending.as_mut(), cx)
+        };
         match N::drive(wire, timer, limits.cancel(), || silence.next(), poll).await {
             Err(Elapsed) if silence.goes_on() => {}
             head => break head,
         }
     };
     let (sent, received) = (wire.sent() - sent, wire.received() - received);
-    let (cause, source) = match head {
-        Ok(Ok(head)) => return Ok(head),
-        Ok(Err(error)) => (failure::of_head(&error, received), Some(error.into())),
-        Err(Elapsed) => (limits.elapsed(silence.due()), None),
+    let fault = uploading.as_ref().and_then(|uploading| uploading.take_fault());
+    let (cause, source) = match (head, fault) {
+        (Ok(Ok(head)), _) => return Ok(head),
+        // What hyper says is only that it had no body.
+        (_, Some((cause, source))) => (cause, source.map(Into::into)),
+        (Ok(Err(error)), _) => (failure::of_head(&error, received), Some(error.into())),
+        (Err(Elapsed), _) => (limits.elapsed(silence.due()), None),
     };
     Err(Failure { cause, sent, received, reused: *reused, source })
 }
 
-fn to_hyper(request: &Request, attempt: &Attempt) -> http::Request<Full<Bytes>> {
-    let mut http = http::Request::new(Full::new(request.body().clone()));
+fn body(request: &Request, uploading: Option<&Arc<Uploading>>, limits: &Limits) -> Outgoing {
+    match uploading {
+        Some(uploading) => uploading.begin(limits, request.length()),
+        None => Outgoing::Whole(Full::new(request.body().clone())),
+    }
+}
+
+fn to_hyper(request: &Request, attempt: &Attempt, body: Outgoing) -> http::Request<Outgoing> {
+    let mut http = http::Request::new(body);
     *http.method_mut() = request.endpoint().method().clone();
     *http.uri_mut() = request.endpoint().uri().clone();
     *http.headers_mut() = request.headers().clone();
     // hyper writes no length for an empty body; some servers answer 411 to a POST without one.
     let has_body = matches!(*http.method(), Method::POST | Method::PUT | Method::PATCH);
-    if has_body && request.body().is_empty() {
+    if has_body && !request.is_streamed() && request.body().is_empty() {
         http.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     http.headers_mut().extend(attempt.headers().map(|(name, value)| (Some(name), value)));
@@ -254,6 +307,23 @@ impl<N: Net> Answer<N> {
             self.accepted.end();
         }
         chunk
+    }
+
+    /// Hands the rest of the body on as it comes; how many bytes that were.
+    pub(crate) async fn write_to(mut self, sink: &mut impl Sink) -> Result<Response<u64>, Error> {
+        let mut written = 0;
+        let outcome = loop {
+            match self.chunk().await? {
+                Some(chunk) => {
+                    if let Err(error) = sink::write_all(sink, &chunk, &mut written).await {
+                        break Err(error);
+                    }
+                }
+                None => break poll_fn(|cx| sink.poll_flush(cx)).await,
+            }
+        };
+        outcome.map_err(|error| self.accepted.fail(self.body.unwritten(written, error)))?;
+        Ok(self.accepted.finish(self.began.elapsed(), written))
     }
 
     pub(crate) async fn whole(mut self, limit: usize) -> Result<Response<Bytes>, Error> {

@@ -24,6 +24,7 @@ pub struct ClientBuilder {
     credential: Option<Credential>,
     hosts: Hosts,
     options: CallOptions,
+    headers: Vec<(String, String)>,
     transport: Options,
     /// The first setting that could not be read.
     fault: Option<Error>,
@@ -35,6 +36,7 @@ impl ClientBuilder {
             credential: None,
             hosts: Hosts::baseten(),
             options: CallOptions::default(),
+            headers: Vec::new(),
             transport: Options::default(),
             fault: None,
         }
@@ -102,6 +104,14 @@ impl ClientBuilder {
         Self { options, ..self }
     }
 
+    /// A header of every call, unless the call or what it is made of has another value for it. What the
+    /// client sets itself is refused, when it is built.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
     /// How connections are kept.
     #[must_use]
     pub fn pool(mut self, pool: Pool) -> Self {
@@ -137,7 +147,12 @@ impl ClientBuilder {
         }
         let missing = "no API key was given; `Credential::none()` calls without one";
         let credential = self.credential.ok_or_else(|| Error::request(missing))?;
-        let access = Access::new(self.hosts, credential);
+        let access = self
+            .headers
+            .iter()
+            .try_fold(Access::new(self.hosts, credential), |access, (name, value)| {
+                access.header(name, value)
+            })?;
         Ok(Client::new(access, Transport::new(self.transport), self.options))
     }
 

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use crate::client::Shared;
 use crate::deployment::Deployment;
 use crate::job::Job;
+use crate::request::RequestBuilder;
 use crate::submissions::Submissions;
-use crate::sync::SyncRequest;
 
 /// One deployment of a chain, called through its entry point. Cheap to clone; keep it rather than
 /// making it for every call.
@@ -234,8 +234,14 @@ impl Chain {
         self.at.websocket()
     }
 
+    /// [`Chain::run_remote`] with settings for one call: headers, query, clocks, an id, a body that is read
+    /// while it is sent.
+    pub fn request(&self) -> RequestBuilder {
+        self.at.request(&Operation::RunRemote)
+    }
+
     /// A request to a route of the entry point's own server (`…/sync/{route}`), query included.
-    pub fn sync(&self, method: Method, route: impl AsRef<str>) -> SyncRequest {
+    pub fn sync(&self, method: Method, route: impl AsRef<str>) -> RequestBuilder {
         self.at.sync(method, route.as_ref())
     }
 }

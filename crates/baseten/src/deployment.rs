@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::client::Shared;
 use crate::job::Job;
-use crate::sync::SyncRequest;
+use crate::request::RequestBuilder;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Deployment {
@@ -138,8 +138,13 @@ impl Deployment {
         Ok(Upgrade { transport, template, options })
     }
 
-    pub(crate) fn sync(&self, method: Method, route: &str) -> SyncRequest {
+    pub(crate) fn request(&self, operation: &Operation) -> RequestBuilder {
+        let request = self.access.request(&self.target, operation, Answer::Json);
+        RequestBuilder::new(self.client.transport.clone(), request, self.options.clone())
+    }
+
+    pub(crate) fn sync(&self, method: Method, route: &str) -> RequestBuilder {
         let request = self.access.sync(&self.target, method, route);
-        SyncRequest::new(self.client.transport.clone(), request, self.options.clone())
+        RequestBuilder::new(self.client.transport.clone(), request, self.options.clone())
     }
 }

@@ -17,8 +17,8 @@ use crate::client::Shared;
 use crate::deployment::Deployment;
 use crate::job::Job;
 use crate::openai_client::OpenAi;
+use crate::request::RequestBuilder;
 use crate::submissions::Submissions;
-use crate::sync::SyncRequest;
 
 /// One deployment of a model. Cheap to clone; keep it rather than making it for every call.
 ///
@@ -233,8 +233,14 @@ impl Model {
         self.at.websocket()
     }
 
+    /// [`Model::predict`] with settings for one call: headers, query, clocks, an id, a body that is read
+    /// while it is sent.
+    pub fn request(&self) -> RequestBuilder {
+        self.at.request(&Operation::Predict)
+    }
+
     /// A request to a route of the container's own server (`…/sync/{route}`), query included.
-    pub fn sync(&self, method: Method, route: impl AsRef<str>) -> SyncRequest {
+    pub fn sync(&self, method: Method, route: impl AsRef<str>) -> RequestBuilder {
         self.at.sync(method, route.as_ref())
     }
 }

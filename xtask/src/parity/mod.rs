@@ -42,6 +42,10 @@ const PAIRS: &[Pair] = &[
         waiting: "crates/baseten-transport/src/nonblocking.rs",
         blocking: "crates/baseten-transport/src/blocking.rs",
     },
+    Pair {
+        waiting: "crates/baseten-transport/src/nonblocking/local.rs",
+        blocking: "crates/baseten-transport/src/blocking/local.rs",
+    },
 ];
 
 const EXCEPTIONS: &[Exception] = &[

@@ -12,7 +12,12 @@ use syn::{
 };
 
 /// Names of the async side, and what the blocking side calls the same thing.
-const SAME_NAMES: &[(&str, &str)] = &[("baseten", "baseten_blocking"), ("nonblocking", "blocking")];
+const SAME_NAMES: &[(&str, &str)] = &[
+    ("baseten", "baseten_blocking"),
+    ("nonblocking", "blocking"),
+    ("AsyncRead", "Read"),
+    ("AsyncWrite", "Write"),
+];
 
 /// The visitor that does it.
 pub(super) struct Strip;

@@ -1,0 +1,114 @@
+//! Settings of one call, and defaults of all calls of a client. Both facades.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+#[macro_use]
+#[path = "facades/both.rs"]
+mod both;
+
+use baseten::{CallOptions, ErrorKind, Method, RetryPolicy, header};
+use baseten_emulator::{Answer, DUMMY_KEY, Emulator};
+
+both! {
+    fn a_call_has_headers_query_accept_and_options_of_its_own() {
+        let emulator = Emulator::start().unwrap();
+        let client = client!(emulator);
+        let (model, chain) = (client.model("abc").unwrap(), client.chain("c1").unwrap());
+        let openai = model.openai().unwrap();
+        let root = "/environments/production";
+        for (request, path) in [
+            (model.request(), "/predict"),
+            (chain.request(), "/run_remote"),
+            (model.sync(Method::POST, "x?y=1"), "/sync/x?y=1"),
+            (chain.sync(Method::POST, "x"), "/sync/x"),
+            (openai.request(Method::POST, "audio/transcriptions"), "/sync/v1/audio/transcriptions"),
+        ] {
+            let request = request.query("a b", "1&2=é").query("c", "").accept("audio/wav, */*;q=0.1");
+            let request = request.header(header::TRACEPARENT, "00-1").header("X-Own", "1");
+            let once = CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() };
+            drop(wait(request.options(once).json(&1).send()));
+            let seen = emulator.seen();
+            let arrival = seen.last().unwrap();
+            let mark = if path.contains('?') { '&' } else { '?' };
+            assert_eq!(arrival.path, format!("{root}{path}{mark}a%20b=1%262%3D%C3%A9&c="));
+            assert_eq!(arrival.header("accept"), Some("audio/wav, */*;q=0.1"));
+            assert_eq!(arrival.header("traceparent"), Some("00-1"));
+            assert_eq!(arrival.header("x-own"), Some("1"));
+            assert_eq!(arrival.text(), Some("1"));
+        }
+    }
+
+    fn accept_is_the_operations_own_unless_given() {
+        let emulator = Emulator::start().unwrap();
+        let client = client!(emulator);
+        let model = client.model("abc").unwrap();
+        let own = model.clone().header("accept", "a/b").unwrap();
+        //   request                           whole                 streamed
+        for (request, whole, streamed) in [
+            ((|m, _| m.request()) as fn(&facade::Model, &facade::Chain) -> facade::RequestBuilder, "application/json", "*/*"),
+            (|_, c| c.request(), "application/json", "*/*"),
+            (|m, _| m.sync(Method::GET, "x"), "*/*", "*/*"),
+            (|m, _| m.request().accept("c/d"), "c/d", "c/d"),
+            (|m, _| m.request().header("Accept", "c/d"), "c/d", "c/d"),
+        ] {
+            let chain = client.chain("c1").unwrap();
+            wait(request(&model, &chain).json(&1).send()).unwrap();
+            assert_eq!(emulator.seen().last().unwrap().header("accept"), Some(whole));
+            drop(wait(request(&model, &chain).json(&1).stream()).unwrap());
+            assert_eq!(emulator.seen().last().unwrap().header("accept"), Some(streamed));
+        }
+        for request in [own.request(), own.sync(Method::GET, "x")] {
+            drop(wait(request.json(&1).stream()).unwrap());
+            assert_eq!(emulator.seen().last().unwrap().header("accept"), Some("a/b"), "its handle's");
+        }
+    }
+
+    fn each_attempt_has_an_id_of_its_own() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        let busy = Answer::platform_error(429).header("retry-after-ms", "1");
+        emulator.model("abc").then(busy.clone()).then(busy);
+        wait(model.request().request_id("job-7").json(&1).send()).unwrap();
+        let ids: Vec<_> = emulator.seen().arrivals().iter().map(|arrival| {
+            arrival.header(header::CUSTOMER_REQUEST_ID).unwrap().to_owned()
+        }).collect();
+        assert_eq!(ids, ["job-7-1", "job-7-2", "job-7-3"]);
+    }
+
+    fn what_is_wrong_with_a_request_is_told_before_anything_leaves() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        let long = "x".repeat(70_000);
+        for (request, says) in [
+            (model.request().header("Host", "other"), "header host is set by the client"),
+            (model.request().accept("a\nb"), "the value of header accept has a control byte"),
+            (model.request().request_id(""), "the request id is not 1 to 256 bytes of visible ASCII"),
+            (model.request().request_id("a b"), "the request id is not 1 to 256 bytes"),
+            (model.request().request_id(&long), "the request id is not 1 to 256 bytes"),
+            (model.request().query("q", &long), "path and query are over 65534 bytes"),
+            (model.request().bytes("a\nb", ""), "the content type has a control byte"),
+            (model.request().upload("é\n", facade::Upload::new(&b""[..])), "the content type has a control byte"),
+            (model.sync(Method::GET, "../x").query("a", "b"), "route has the segment"),
+        ] {
+            let error = wait(request.send()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Request);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        assert_eq!(emulator.seen().opened(), 0);
+    }
+
+    fn a_client_has_headers_for_every_call() {
+        let emulator = Emulator::start().unwrap();
+        let hosts = || baseten::Hosts::root(&format!("http://{}", emulator.root())).unwrap();
+        let builder = || facade::Client::builder().api_key(DUMMY_KEY).hosts(hosts());
+        let client = builder().header("X-Team", "a").header("x-own", "1").build().unwrap();
+        let model = client.model("abc").unwrap().header("x-own", "2").unwrap();
+        wait(model.predict::<_, serde_json::Value>(&1)).unwrap();
+        let seen = emulator.seen();
+        assert_eq!(seen.last().unwrap().header("x-team"), Some("a"));
+        assert_eq!(seen.last().unwrap().header("x-own"), Some("2"), "the nearer one counts");
+        wait(client.chain("c1").unwrap().sync(Method::GET, "x").send()).unwrap();
+        assert_eq!(emulator.seen().last().unwrap().header("x-own"), Some("1"));
+        let error = builder().header("Authorization", "Bearer other").build().unwrap_err();
+        assert!(error.to_string().contains("header authorization is set by the client"), "{error}");
+    }
+}
