@@ -1,9 +1,14 @@
 //! A call with settings of its own.
 
-use baseten_core::{CallOptions, Error, Response};
+use std::hash::{BuildHasher, RandomState};
+
+use baseten_core::{CallOptions, Error, Piece, Response};
 use baseten_transport::blocking::{Body, Transport, Upload};
 use bytes::Bytes;
 use serde::Serialize;
+
+/// A form, whose files come from readers.
+pub type Multipart = baseten_core::Multipart<Upload>;
 
 /// One call, put together step by step: from [`crate::Model::request`], [`crate::Chain::request`],
 /// [`crate::Model::sync`] or [`crate::OpenAi::request`]. Of a body that is given twice the last counts.
@@ -83,6 +88,25 @@ impl RequestBuilder {
         Self { request, upload: Some(body), ..self }
     }
 
+    /// A form (`multipart/form-data`) with a random boundary. Its files are read while it is sent; one
+    /// without such files can be sent again.
+    pub fn multipart(self, form: Multipart) -> Self {
+        let encoded = match form.encode(random()) {
+            Ok(encoded) => encoded,
+            Err(fault) => return Self { request: self.request.refused(fault), ..self },
+        };
+        let kind = encoded.content_type;
+        let upload = |piece| match piece {
+            Piece::Bytes(bytes) => Upload::from(bytes),
+            Piece::File(file) => file,
+        };
+        if let [Piece::Bytes(whole)] = &encoded.pieces[..] {
+            return self.bytes(&kind, whole.clone());
+        }
+        let nothing = Upload::from(Bytes::new());
+        self.upload(&kind, encoded.pieces.into_iter().map(upload).fold(nothing, Upload::then))
+    }
+
     /// Clocks, retries and limits of this call.
     pub fn options(self, options: CallOptions) -> Self {
         Self { options, ..self }
@@ -114,4 +138,10 @@ impl RequestBuilder {
             Some(upload) => self.transport.upload(&request, upload, &self.options),
         }
     }
+}
+
+/// Keys of the standard library's hasher come from the system's random source.
+fn random() -> u128 {
+    let state = RandomState::new();
+    u128::from(state.hash_one(0)) << 64 | u128::from(state.hash_one(1))
 }

@@ -24,6 +24,7 @@ pub mod header;
 mod hosts;
 mod id;
 mod job;
+mod multipart;
 mod options;
 mod pace;
 mod pacer;
@@ -63,6 +64,7 @@ pub use job::{
     Cancellation, JobError, JobErrorCode, JobStatus, QueueStatus, RunStatus, Submitted,
     WebhookStatus,
 };
+pub use multipart::{Encoded, Multipart, Piece};
 pub use options::{CallOptions, Clocks, Limits, RetryPolicy, Timeouts};
 pub use pacer::{Pacer, Turn};
 pub use pressure::Pressure;

@@ -98,6 +98,12 @@ impl RequestBuilder {
         })
     }
 
+    /// The same, with a fault of what it was to be made of.
+    #[must_use]
+    pub fn refused(self, fault: Error) -> Self {
+        self.then(|template| Err(template.at_label(fault)))
+    }
+
     /// The request, its answer taken in whole. The `accept` header is the one that was given, or the
     /// operation's own: `application/json` to predict and to run remotely, `*/*` otherwise.
     ///

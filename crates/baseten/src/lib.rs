@@ -36,7 +36,7 @@ pub use event_stream::{ChatStream, CompletionStream, EventStream};
 pub use job::Job;
 pub use model::Model;
 pub use openai_client::OpenAi;
-pub use request::RequestBuilder;
+pub use request::{Multipart, RequestBuilder};
 pub use submissions::Submissions;
 
 pub use baseten_core::header;
