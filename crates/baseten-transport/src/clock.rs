@@ -123,8 +123,10 @@ impl<'a> Due<'a> {
 pub(crate) struct Silence<'a, S> {
     wire: &'a Wire<S>,
     limits: &'a Limits,
+    /// What had come and gone when this was looked at last, and what had been heard when it began.
     received: u64,
     sent: u64,
+    heard: u64,
     clock: Clock,
     due: Option<Due<'a>>,
     notice: Option<Notice<'a>>,
@@ -164,8 +166,8 @@ impl<'a> Notice<'a> {
 impl<'a, S: Socket> Silence<'a, S> {
     /// With `clock` until the first byte, and the idle clock from then on.
     pub(crate) fn new(wire: &'a Wire<S>, limits: &'a Limits, clock: Clock) -> Self {
-        let (received, sent) = (wire.received(), wire.sent());
-        Self { wire, limits, received, sent, clock, due: None, notice: None }
+        let (received, sent, heard) = (wire.received(), wire.sent(), wire.heard());
+        Self { wire, limits, received, sent, heard, clock, due: None, notice: None }
     }
 
     /// The same, and tells a caller meanwhile.
@@ -196,7 +198,8 @@ impl<'a, S: Socket> Silence<'a, S> {
     /// Asked whenever nothing moves: the clock is read only then.
     pub(crate) fn due(&mut self) -> Due<'a> {
         let (received, sent) = (self.wire.received(), self.wire.sent());
-        if received != self.received {
+        // What TLS says for itself, a session ticket for one, is no byte of an answer.
+        if received != self.received && self.wire.heard() != self.heard {
             self.clock = Clock::Idle;
         }
         if (received, sent) != (self.received, self.sent) {

@@ -202,7 +202,7 @@ async fn exchange<N: Net>(
     notice: Option<Notice<'_>>,
 ) -> Result<http::Response<Incoming>, Failure> {
     let Connection { link, wire, timer, reused, .. } = connection;
-    let (sent, received) = (wire.sent(), wire.received());
+    let (sent, received) = (wire.sent(), wire.heard());
     let uploading = request.body().uploading().cloned();
     let mut pending = pin!(link.start(request));
     let mut silence = Silence::new(wire, limits, Clock::FirstByte).telling(notice);
@@ -223,7 +223,7 @@ async fn exchange<N: Net>(
             head => break head,
         }
     };
-    let (sent, received) = (wire.sent() - sent, wire.received() - received);
+    let (sent, received) = (wire.sent() - sent, wire.heard() - received);
     let fault = uploading.as_ref().and_then(|uploading| uploading.take_fault());
     let (cause, source) = match (head, fault) {
         (Ok(Ok(head)), _) => return Ok(head),

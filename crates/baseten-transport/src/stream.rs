@@ -31,6 +31,7 @@ impl<S: Socket> Stream<S> {
     }
 
     pub(crate) fn tls(wire: Arc<Wire<S>>, session: tls::Session) -> Self {
+        wire.count_heard();
         Self { raw: Raw { wire, broken: None }, layer: Layer::Tls(session) }
     }
 
@@ -90,6 +91,12 @@ impl<S: Socket> Raw<S> {
             }
             written => written,
         }
+    }
+
+    /// So many bytes of the application have come.
+    #[cfg(feature = "tls")]
+    pub(crate) fn hear(&self, bytes: usize) {
+        self.wire.hear(bytes);
     }
 
     fn close_write(&self) -> io::Result<()> {

@@ -24,10 +24,15 @@ pub(crate) struct Wire<S> {
     pub(crate) socket: S,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Bytes of the application among those received, or [`UNCOUNTED`]: where there is no TLS they all are.
+    heard: AtomicU64,
     /// What `sent` was when nothing was left to be written.
     flushed: AtomicU64,
     reads: AtomicU8,
 }
+
+/// Nobody counts what is heard: it is what is received.
+const UNCOUNTED: u64 = u64::MAX;
 
 /// What a read does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,7 @@ impl<S: Socket> Wire<S> {
             socket,
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            heard: AtomicU64::new(UNCOUNTED),
             flushed: AtomicU64::new(0),
             reads: AtomicU8::new(Reads::Wait as u8),
         }
@@ -60,6 +66,25 @@ impl<S: Socket> Wire<S> {
     /// Bytes that the socket gave since it was opened.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the peer has said, without what TLS adds: a session ticket is no answer.
+    pub(crate) fn heard(&self) -> u64 {
+        match self.heard.load(Ordering::Relaxed) {
+            UNCOUNTED => self.received(),
+            heard => heard,
+        }
+    }
+
+    /// Counts what is heard from now on by [`Self::hear`].
+    pub(crate) fn count_heard(&self) {
+        self.heard.store(0, Ordering::Relaxed);
+    }
+
+    /// So many bytes of the application have come.
+    #[cfg(feature = "tls")]
+    pub(crate) fn hear(&self, bytes: usize) {
+        self.heard.store(self.heard.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
     }
 
     /// Says that nothing is left to be written.

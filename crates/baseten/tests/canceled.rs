@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use baseten::{CallOptions, CancelToken, Delivery, Error, ErrorKind, Outcome, Timeouts};
+use baseten::{CallOptions, CancelToken, Delivery, Error, ErrorKind, Outcome, Timeouts, Tls};
 use baseten_emulator::{Answer, Emulator, Outcome as Peer, Seen};
 use facades::{Facade, SOON, each_with};
 use serde_json::json;
@@ -64,6 +64,23 @@ fn while_it_waits_for_the_first_byte() {
         assert!(error.to_string().contains("canceled by the caller; it may have run"), "{error}");
         peer_left(emulator);
     });
+}
+
+#[test]
+fn over_tls() {
+    for blocking in [false, true] {
+        let emulator = Emulator::builder().tls(true).start().unwrap();
+        emulator.model("abc").answer(Answer::stream(["one", "two"]).paced(LONG));
+        let (token, url) = (CancelToken::new(), emulator.base_url("abc"));
+        let tls = Tls::default().with_extra_roots(emulator.ca_pem().unwrap().as_bytes()).unwrap();
+        let options = CallOptions::default().canceled_by(&token);
+        let facade = Facade::secure(blocking, &url, &tls, options);
+        let mut stream = facade.stream(&json!(1)).unwrap();
+        assert_eq!(stream.chunk().unwrap().unwrap(), "one");
+        let error = cancel_when(&emulator, &token, |_| true, || stream.chunk().unwrap_err());
+        assert_eq!(error.delivery(), Delivery::Answered, "{}", facade.name());
+        peer_left(&emulator);
+    }
 }
 
 #[test]

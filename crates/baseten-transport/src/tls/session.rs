@@ -55,6 +55,7 @@ impl Session {
                     let taken = plain.len().min(cursor.remaining());
                     cursor.put_slice(&plain[..taken]);
                     reader.consume(taken);
+                    raw.hear(taken);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
