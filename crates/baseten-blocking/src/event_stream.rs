@@ -73,13 +73,13 @@ impl<C: Collect> EventStream<C> {
         self.reader.end()
     }
 
-    /// Status, headers and attempts of the answer.
+    /// Status, headers, attempts and timings of the answer.
     #[must_use]
     pub fn meta(&self) -> &Meta {
         self.body.meta()
     }
 
-    /// When chunks came.
+    /// When what the model wrote came: the time to the first token, and tokens in a second.
     #[must_use]
     pub fn timings(&self) -> StreamTimings {
         self.reader.timings()

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use baseten_core::{Access, Answer, CallOptions, Error, Response, Target, Template};
 use baseten_openai::{
     ChatDecoder, ChatRequest, ChatResponse, CompletionDecoder, CompletionRequest,
-    CompletionResponse, EmbeddingRequest, EmbeddingResponse, ModelSpan, ServedModel, Summary, read,
+    CompletionResponse, EmbeddingRequest, EmbeddingResponse, ModelSpan, ServedModel, Summary,
+    ToolRun, read,
 };
 use http::Method;
 use serde::Serialize;
@@ -105,6 +106,21 @@ impl OpenAi {
         let request = span.on(template.json(&request.clone().streamed())?);
         let body = self.client.transport.send(&request, &self.options)?;
         Ok(EventStream::new(body, decoder, span))
+    }
+
+    /// Asks, makes the calls that the model wants made, tells it their results and asks again, until
+    /// it wants no more: that answer comes back. [`ToolRun::end`] says whether it is one, or the rounds
+    /// were used up; after an error, the same run goes on where it was.
+    ///
+    /// # Errors
+    /// As [`OpenAi::chat`], from any of the answers.
+    pub fn run_tools(&self, run: &mut ToolRun<'_>) -> Result<Response<ChatResponse>, Error> {
+        loop {
+            let response = self.chat(run.request())?;
+            if !run.advance(&response.value) {
+                return Ok(response);
+            }
+        }
     }
 
     /// Asks for a text to be completed, in one piece.

@@ -409,8 +409,17 @@ impl Accepted {
     /// The whole body is there.
     #[must_use]
     pub fn finish<T>(mut self, now: Duration, value: T) -> Response<T> {
-        self.meta.timings.total = now;
+        self.end(now);
         Response { value, meta: self.meta }
+    }
+
+    /// Nothing more is to come of a body that was handed out in pieces: it is over, or it broke. What
+    /// tells of the call ends here, even if this is kept. The time that is said first counts.
+    pub fn end(&mut self, now: Duration) {
+        if self.meta.timings.total.is_zero() {
+            self.meta.timings.total = now;
+        }
+        self.span = CallSpan::default();
     }
 
     /// The body broke. It is never asked for again: the request did run.
@@ -421,10 +430,5 @@ impl Accepted {
             .stopped(Stop::Final, self.meta.failed.clone());
         self.span.failed(&error);
         error
-    }
-
-    /// Nothing more is to come: what tells of the call ends here, even if this is kept.
-    pub fn end(&mut self) {
-        self.span = CallSpan::default();
     }
 }

@@ -65,7 +65,8 @@ pub struct Timings {
     pub waited: Duration,
     /// When the head of the answer was there.
     pub head: Duration,
-    /// When its last byte was there; zero while a streamed body has not ended.
+    /// When its last byte was there, or the marker that ends a stream, or it broke. Zero while a
+    /// streamed body has not ended.
     pub total: Duration,
 }
 

@@ -52,15 +52,18 @@ pub struct StreamReader<C: Collect> {
     timings: StreamTimings,
 }
 
-/// When chunks came, counted from the beginning of the call.
+/// When what the model wrote came, counted from the beginning of the call.
+///
+/// Only chunks with something written count: text, thinking, a part of a tool call. One that only
+/// names the role, tells the reason of the end or the usage is not the time of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamTimings {
-    /// How many chunks have come.
+    /// How many chunks with something written have come.
     pub chunks: u64,
-    /// When the first one was read; zero before.
+    /// When the first of them was read: the time to the first token. Zero before.
     pub first: Duration,
-    /// When the last one was read; zero before.
+    /// When the last of them was read; zero before.
     pub last: Duration,
 }
 
@@ -73,7 +76,7 @@ impl StreamTimings {
         self.chunks += 1;
     }
 
-    /// How many of `tokens` came in a second after the first chunk; `None` for fewer than two chunks.
+    /// How many of `tokens` came in a second after the first; `None` for fewer than two chunks.
     #[must_use]
     pub fn tokens_per_second(&self, tokens: u64) -> Option<f64> {
         let span = self.last.checked_sub(self.first)?.as_secs_f64();
@@ -97,7 +100,7 @@ impl<C: Collect> StreamReader<C> {
     }
 
     /// Goes on as far as the bytes reach; see [`StreamDecoder::advance`]. `now` is asked for each
-    /// chunk: the time since the call began.
+    /// chunk with something written: the time since the call began.
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`], [`ErrorKind::Stream`] (the server's own error), [`ErrorKind::Decode`]
@@ -113,13 +116,13 @@ impl<C: Collect> StreamReader<C> {
             self.partial = Some(partial);
             error
         })?;
-        if progress == Progress::Chunk {
+        if progress == Progress::Chunk && C::is_written(self.decoder.chunk()) {
             self.timings.note(now());
         }
         Ok(progress)
     }
 
-    /// When chunks came.
+    /// When what the model wrote came.
     #[must_use]
     pub fn timings(&self) -> StreamTimings {
         self.timings

@@ -1,8 +1,8 @@
 //! The events of a streamed chat.
 
 use crate::{
-    ChatChunk, ChatCollector, ChatResponse, StreamErrorKind, decoder::Collect, document,
-    repeat::Repeat,
+    ChatChunk, ChatCollector, ChatResponse, ChunkChoice, StreamErrorKind, decoder::Collect,
+    document, repeat::Repeat,
 };
 
 /// The stream of a chat: [`ChatChunk`]s that come to a [`ChatResponse`].
@@ -42,6 +42,10 @@ impl Collect for ChatStream {
         let chunk = document::as_chunk(&response);
         self.collector.replace(response);
         Ok(chunk)
+    }
+
+    fn is_written(chunk: &ChatChunk) -> bool {
+        chunk.choices.iter().any(ChunkChoice::is_written)
     }
 
     fn has_reasons(&self, choices: usize) -> bool {

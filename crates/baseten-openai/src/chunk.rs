@@ -86,6 +86,18 @@ pub struct ChunkChoice {
     pub extra: Extra,
 }
 
+impl ChunkChoice {
+    /// Whether the model wrote something here. A token that is only a part of a character may have
+    /// its probability and no text yet.
+    pub(crate) fn is_written(&self) -> bool {
+        let Delta { content, reasoning_content, reasoning, refusal, tool_calls, .. } = &self.delta;
+        let texts = [content, reasoning_content, reasoning, refusal];
+        texts.into_iter().flatten().any(|text| !text.is_empty())
+            || !tool_calls.is_empty()
+            || self.logprobs.as_ref().is_some_and(|logprobs| !logprobs.content.is_empty())
+    }
+}
+
 /// The new parts of a message.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

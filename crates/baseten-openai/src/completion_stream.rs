@@ -40,6 +40,10 @@ impl Collect for CompletionStream {
         Ok(self.answer.clone())
     }
 
+    fn is_written(chunk: &CompletionResponse) -> bool {
+        chunk.choices.iter().any(|choice| !choice.text.is_empty() || choice.logprobs.is_some())
+    }
+
     fn has_reasons(&self, choices: usize) -> bool {
         let found = &self.answer.choices;
         found.len() >= choices && found.iter().all(|choice| choice.finish_reason.is_some())
@@ -99,7 +103,7 @@ fn extend_lists(logprobs: &mut Value, new: &Value) {
 }
 
 pub(crate) fn read_whole(body: &[u8]) -> Result<CompletionResponse, StreamErrorKind> {
-    document::read("the answer", body)
+    document::whole(body)
 }
 
 impl Document for CompletionResponse {

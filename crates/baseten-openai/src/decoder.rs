@@ -45,6 +45,10 @@ pub trait Collect: Default + fmt::Debug {
     #[doc(hidden)]
     fn read_document(&mut self, body: &[u8]) -> Result<Self::Chunk, StreamErrorKind>;
 
+    /// Whether the model wrote something in this event, and not only the server.
+    #[doc(hidden)]
+    fn is_written(chunk: &Self::Chunk) -> bool;
+
     /// Whether there are this many choices and each has said why it ended.
     #[doc(hidden)]
     fn has_reasons(&self, choices: usize) -> bool;

@@ -1,7 +1,10 @@
 //! JSON of a chat model, told apart from the errors that come in its place with status 200.
 
 use baseten_core::ApiError;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 
 use crate::{
@@ -68,6 +71,24 @@ pub(crate) fn read<T: Document>(what: &'static str, body: &[u8]) -> Result<T, St
     }
 }
 
+/// Reads a whole answer as `T`. Unlike an event of a stream it must have its `choices`: an object
+/// without them is no answer, and read as one it would pass for an empty text.
+pub(crate) fn whole<T: Document>(body: &[u8]) -> Result<T, StreamErrorKind> {
+    #[derive(Deserialize)]
+    struct Choices {
+        choices: Option<IgnoredAny>,
+    }
+    let document: T = read(WHOLE, body)?;
+    let told = || serde_json::from_slice::<Choices>(body).is_ok_and(|told| told.choices.is_some());
+    if document.has_content() || told() {
+        return Ok(document);
+    }
+    let error = DecodeError::of_shape(WHOLE, body, "has no `choices`");
+    Err(StreamErrorKind::Undecodable(error))
+}
+
+const WHOLE: &str = "the answer";
+
 /// Reads a list, which an object can only stand in for as an error.
 pub(crate) fn list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, DecodeError> {
     serde_json::from_slice(body).map_err(|source| not_read(body, source))
@@ -76,8 +97,8 @@ pub(crate) fn list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, DecodeErr
 /// Why an answer could not be read: it is an error of the server's, or something else.
 pub(crate) fn not_read(body: &[u8], source: serde_json::Error) -> DecodeError {
     match error_in(body) {
-        Some(error) => DecodeError::of_api("the answer", body, error),
-        None => DecodeError::of_json("the answer", body, source),
+        Some(error) => DecodeError::of_api(WHOLE, body, error),
+        None => DecodeError::of_json(WHOLE, body, source),
     }
 }
 
@@ -129,7 +150,7 @@ fn says_something(value: &Value) -> bool {
 /// Reads a whole answer. Where a choice has a `delta` and no `message`, as one schema of Baseten's
 /// has it, the `delta` is the message.
 pub(crate) fn chat(body: &[u8]) -> Result<ChatResponse, StreamErrorKind> {
-    let mut response: ChatResponse = read("the answer", body)?;
+    let mut response: ChatResponse = whole(body)?;
     for choice in response.choices.iter_mut().filter(|choice| choice.message == <_>::default()) {
         let delta = choice.extra.get("delta").cloned();
         if let Some(message) = delta.and_then(|delta| serde_json::from_value(delta).ok()) {

@@ -11,6 +11,7 @@
 //! | embeddings | [`EmbeddingRequest`] | [`EmbeddingResponse`]: one flat list of `f32` |
 //! | rerank, classes, entities | [`RerankRequest`], [`ClassifyRequest`] | [`Rank`], [`Label`], [`Entity`] |
 //! | models | | [`ServedModel`] |
+//! | tools called and answered | [`ToolSet`] | [`ToolRun`] |
 //!
 //! Servers differ from each other and from the documents, so types here are open: unknown members are
 //! kept in `extra` and written back, enums have an `Other`, what is missing, `null` or oddly spelled is
@@ -35,8 +36,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Feature `schemars`: tools and answer formats from Rust types (`Tool::of`, `ResponseFormat::of`). Feature
-//! `tracing`: [`ModelSpan`] tells of calls.
+//! Feature `schemars`: tools and answer formats from Rust types (`Tool::of`, `ToolSet::function`,
+//! `ResponseFormat::of`). Feature `tracing`: [`ModelSpan`] tells of calls.
 
 mod answer;
 mod chat_stream;
@@ -66,6 +67,7 @@ mod schema;
 mod structured;
 mod summary;
 mod tool;
+mod tool_set;
 #[cfg(feature = "tracing")]
 mod trace;
 #[cfg(not(feature = "tracing"))]
@@ -95,5 +97,6 @@ pub use schema::{NotStrict, strict_schema};
 pub use structured::{ParseError, ParseErrorKind};
 pub use summary::Summary;
 pub use tool::{Function, FunctionCall, Tool, ToolCall, ToolChoice};
+pub use tool_set::{Called, ToolEnd, ToolFault, ToolRun, ToolSet};
 pub use trace::ModelSpan;
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};

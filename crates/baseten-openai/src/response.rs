@@ -50,8 +50,9 @@ impl ChatResponse {
     /// is read as well: its events are collected.
     ///
     /// # Errors
-    /// [`DecodeError`] if the body is not the JSON of an answer, or an error of the server's in its
-    /// place ([`DecodeError::api`]), or a stream that did not finish.
+    /// [`DecodeError`] if the body is not the JSON of an answer (an object without `choices` is none;
+    /// an empty list of them is taken at its word), or an error of the server's in its place
+    /// ([`DecodeError::api`]), or a stream that did not finish.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let kind = if body.trim_ascii_start().starts_with(b"{") {
             match document::chat(body) {

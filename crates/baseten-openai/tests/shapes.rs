@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use baseten_openai::{
-    ChatCollector, ChatDecoder, ChatRequest, ChatResponse, FinishReason, Message, Progress,
-    StreamEnd, StreamErrorKind,
+    ChatCollector, ChatDecoder, ChatRequest, ChatResponse, CompletionResponse, FinishReason,
+    Message, Progress, StreamEnd, StreamErrorKind,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -386,11 +386,43 @@ fn a_whole_answer_is_read_in_every_form() {
         ("a text", "\"token-0 token-1 \"".to_owned(), "the answer is a stream that broke off"),
         ("nothing", String::new(), "the answer is a stream that broke off"),
         ("NaN", r#"{"choices":[],"created":NaN}"#.to_owned(), "the answer cannot be read"),
+        ("an object of something else", "{}".to_owned(), "the answer has no `choices`"),
+        (
+            "the output of a model that is no engine",
+            r#"{"output":"one "}"#.to_owned(),
+            "the answer has no `choices`",
+        ),
+        (
+            "a gateway that failed and does not say so",
+            r#"{"id":"c1","object":"chat.completion","choices":null}"#.to_owned(),
+            "the answer has no `choices`",
+        ),
+        (
+            "a message that may be no error: nothing else says it is",
+            r#"{"message":"boom"}"#.to_owned(),
+            "the answer has no `choices`",
+        ),
+        (
+            "choices of another kind",
+            r#"{"choices":{"0":{"text":"one "}}}"#.to_owned(),
+            "the answer cannot be read",
+        ),
     ] {
         let error = ChatResponse::decode(body.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), message, "{why}");
         assert!(body.starts_with(error.start()), "{why}");
+        let error = CompletionResponse::decode(body.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), message, "{why}, asked for a completion");
     }
+    let none = ChatResponse::decode(br#"{"choices":[],"usage":{"prompt_tokens":1}}"#).unwrap();
+    assert_eq!(none.choices, [], "that there are none is an answer if the server says so");
+}
+
+#[test]
+fn an_object_that_is_no_answer_does_not_end_a_stream_as_finished() {
+    let (kind, partial) = *run(r#"{"output":"one "}"#).unwrap_err();
+    assert_eq!(kind, "undecodable: the answer has no `choices`");
+    assert_eq!(partial, ChatResponse::default());
 }
 
 #[test]

@@ -290,7 +290,7 @@ impl<N: Net> Answer<N> {
 
     pub(crate) fn content_is_over(&mut self) {
         self.body.content_is_over();
-        self.accepted.end();
+        self.accepted.end(self.began.elapsed());
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -304,7 +304,7 @@ impl<N: Net> Answer<N> {
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let chunk = self.body.chunk().await.map_err(|failure| self.accepted.fail(failure));
         if self.body.is_finished() {
-            self.accepted.end();
+            self.accepted.end(self.began.elapsed());
         }
         chunk
     }

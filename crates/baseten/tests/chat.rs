@@ -60,6 +60,10 @@ fn a_streamed_chat_gives_its_connection_back() {
             assert_eq!(chat.end, Some(StreamEnd::Done));
             assert_eq!(chat.answer.text(), "Hello", "{}", facade.name());
             assert_eq!(chat.answer.usage.unwrap().completion_tokens, Some(2));
+            assert_eq!(chat.timings.chunks, 2, "neither the role nor the usage is a token");
+            let (head, total) = (chat.meta.timings().head, chat.meta.timings().total);
+            assert!(head <= chat.timings.first && chat.timings.last <= total, "{total:?}");
+            assert!(total > Duration::ZERO, "{}", facade.name());
         }
         assert_eq!(emulator.seen().opened(), 1, "{}", facade.name());
         let seen = emulator.seen();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use baseten::openai::{
     Aggregation, ChatRequest, ChatResponse, ClassifyRequest, EmbeddingRequest, EmbeddingResponse,
-    Entity, Label, Rank, RerankRequest, StreamEnd,
+    Entity, Label, Rank, RerankRequest, StreamEnd, StreamTimings,
 };
 use baseten::{
     ByteStream, Bytes, CallOptions, Error, Meta, Method, Response, RetryPolicy, Timeouts,
@@ -173,6 +173,8 @@ pub(crate) struct Chatted {
     pub(crate) end: Option<StreamEnd>,
     pub(crate) answer: ChatResponse,
     pub(crate) error: Option<Error>,
+    pub(crate) timings: StreamTimings,
+    pub(crate) meta: Meta,
 }
 
 impl Facade {
@@ -224,7 +226,8 @@ impl Facade {
                 };
                 assert!($wait(stream.chunk()).unwrap().is_none(), "an end stays an end");
                 let (end, answer) = (stream.end(), stream.partial().clone());
-                Chatted { texts, end, answer, error }
+                let (timings, meta) = (stream.timings(), stream.meta().clone());
+                Chatted { texts, end, answer, error, timings, meta }
             }};
         }
         match self {
