@@ -22,6 +22,8 @@ const USAGE: &str = "\
 usage: cargo xtask NAME
 
   bench predict    what one small call costs, beside other clients; needs valgrind
+  bench chat       what reading an event of a streamed chat costs, beside other decoders
+  bench embeddings what reading a number of a vector costs, the same way
   ci [--quick]     everything that must hold; --quick is what every commit passes
   layers           the arrows between our crates, and what may never be under them
   parity           what the async and the blocking facade offer, compared
@@ -48,6 +50,10 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["ci"] => ci::run(Extent::Full),
         ["ci", "--quick"] => ci::run(Extent::Quick),
         ["bench", "predict"] => bench::predict().map(|verdict| verdict.report("bench predict")),
+        ["bench", "chat"] => bench::chat().map(|verdict| verdict.report("bench chat")),
+        ["bench", "embeddings"] => {
+            bench::embeddings().map(|verdict| verdict.report("bench embeddings"))
+        }
         ["layers"] => layers::run(),
         ["parity"] => parity::run(),
         ["sizes"] => sizes::run(),

@@ -2,7 +2,7 @@
 //! the calls that the long one made more, has nothing of start, connect and stop in it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fmt};
@@ -60,6 +60,18 @@ impl fmt::Display for Meter {
     }
 }
 
+impl Cost {
+    /// What is left of it without `other`, divided by how many there were `in_each`.
+    pub(super) fn less(&self, other: &Self, in_each: f64) -> Self {
+        Self {
+            instructions: (self.instructions - other.instructions) / in_each,
+            allocations: (self.allocations - other.allocations) / in_each,
+            bytes: (self.bytes - other.bytes) / in_each,
+            syscalls: None,
+        }
+    }
+}
+
 impl Meter {
     /// # Errors
     ///
@@ -76,6 +88,15 @@ impl Meter {
         Ok(Self { strace: works("strace", "-c") })
     }
 
+    /// One for programs that make no system calls worth counting.
+    ///
+    /// # Errors
+    ///
+    /// As [`Meter::find`].
+    pub(super) fn without_syscalls() -> Result<Self, String> {
+        Ok(Self { strace: false, ..Self::find()? })
+    }
+
     /// What a call of `program` costs.
     pub(super) fn measure(
         &self,
@@ -83,11 +104,25 @@ impl Meter {
         base_url: &str,
         ca: &Path,
     ) -> Result<Cost, String> {
-        let [few, many] = RUNS.map(|calls| {
-            let calls = calls.to_string();
-            self.run(&[program.as_ref(), base_url.as_ref(), calls.as_ref(), ca.as_ref()])
+        self.slope(program, RUNS, |calls| {
+            vec![base_url.into(), calls.to_string().into(), ca.into()]
+        })
+    }
+
+    /// What the long one of two runs costs more, for each that it did more; `arguments` are those of a
+    /// run that does so many.
+    pub(super) fn slope(
+        &self,
+        program: &Path,
+        runs: [u32; 2],
+        arguments: impl Fn(u32) -> Vec<OsString>,
+    ) -> Result<Cost, String> {
+        let [few, many] = runs.map(|count| {
+            let arguments = arguments(count);
+            let words = arguments.iter().map(OsString::as_os_str);
+            self.run(&[program.as_os_str()].into_iter().chain(words).collect::<Vec<_>>())
         });
-        Ok(many?.minus(&few?, RUNS[1] - RUNS[0]))
+        Ok(many?.minus(&few?, runs[1] - runs[0]))
     }
 
     fn run(&self, job: &[&OsStr]) -> Result<Totals, String> {

@@ -6,11 +6,13 @@
 
 mod client;
 mod cost;
+mod decode;
 mod goal;
 mod server;
 
 use self::client::{Benches, Client};
 use self::cost::{Cost, Meter};
+pub(crate) use self::decode::{chat, embeddings};
 use self::goal::{Mark, PREDICT};
 use self::server::Server;
 use crate::ci::Verdict;
