@@ -29,6 +29,7 @@ mod options;
 mod pace;
 mod pacer;
 mod pressure;
+mod profile;
 mod rate_limit;
 mod ready;
 mod redact;

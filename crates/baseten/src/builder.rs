@@ -1,6 +1,7 @@
 //! Settings of a client. The only place that reads the environment.
 
-use std::env;
+use std::path::Path;
+use std::{env, fs};
 
 use baseten_core::{Access, CallOptions, Credential, Error, Hosts};
 use baseten_transport::nonblocking::Transport;
@@ -70,6 +71,24 @@ impl ClientBuilder {
             builder = builder.proxies(proxies()?);
         }
         Ok(builder)
+    }
+
+    /// The credential of a remote in a `.trussrc`, which `truss` keeps in the home folder; see
+    /// [`Credential::from_trussrc`]. Nothing is read from the environment.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if the file cannot be read or does not have it.
+    pub fn from_trussrc(path: impl AsRef<Path>, remote: Option<&str>) -> Result<Self, Error> {
+        Ok(Self::new().credential(Credential::from_trussrc(&text(path.as_ref())?, remote)?))
+    }
+
+    /// The credential of a profile in the `auth.json` of Baseten's command line tool, on Linux in
+    /// `~/.config/baseten`; see [`Credential::from_cli_auth`]. Nothing is read from the environment.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::from_trussrc`].
+    pub fn from_cli_auth(path: impl AsRef<Path>, profile: Option<&str>) -> Result<Self, Error> {
+        Ok(Self::new().credential(Credential::from_cli_auth(&text(path.as_ref())?, profile)?))
     }
 
     /// An API key. White space around it is trimmed.
@@ -169,6 +188,12 @@ impl ClientBuilder {
         }
         self
     }
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    let unread =
+        |error| Error::request(format!("{} cannot be read", path.display())).because(error);
+    fs::read_to_string(path).map_err(unread)
 }
 
 fn read(name: &str) -> Result<Option<String>, Error> {
