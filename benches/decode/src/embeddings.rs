@@ -32,9 +32,8 @@ pub(crate) fn run(what: &str, reader: &str, count: usize) -> bool {
 }
 
 fn answer(count: usize, vector: impl Fn(usize) -> String) -> String {
-    let item = |at| {
-        format!("{{\"object\":\"embedding\",\"index\":{at},\"embedding\":{}}}", vector(at))
-    };
+    let item =
+        |at| format!("{{\"object\":\"embedding\",\"index\":{at},\"embedding\":{}}}", vector(at));
     let items = (0..count).map(item).collect::<Vec<_>>().join(",");
     format!(
         "{{\"object\":\"list\",\"data\":[{items}],\"model\":\"m\",\"usage\":{{\"prompt_tokens\":1,\"total_tokens\":1}}}}"
