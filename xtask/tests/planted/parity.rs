@@ -28,6 +28,8 @@ fn a_method_of_one_facade_alone_fails() {
         planted.write("crates/baseten-transport/src/nonblocking.rs", "pub struct Body;");
         let body = format!("pub struct Body; {ITERATOR}");
         planted.write("crates/baseten-transport/src/blocking.rs", &body);
+        planted.write("crates/baseten-transport/src/nonblocking/local.rs", "pub struct Upload;");
+        planted.write("crates/baseten-transport/src/blocking/local.rs", "pub struct Upload;");
 
         let output = planted.xtask("parity");
 
