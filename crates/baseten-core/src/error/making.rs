@@ -1,0 +1,145 @@
+//! How an error comes about: from what a call met, to what [`Error`] keeps of it. No words are chosen
+//! here but those for an answer that cannot be read.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header;
+use http::response::Parts;
+
+use super::{Error, ErrorKind, Retry, Stop, What, brief};
+use crate::api_error::ApiError;
+use crate::call::Tried;
+use crate::delivery::Delivery;
+use crate::failure::{Cause, Failure};
+use crate::request::Label;
+use crate::response::{self, Meta};
+
+impl Error {
+    /// Given up before there was a call.
+    pub(crate) fn canceled() -> Self {
+        Self::new(ErrorKind::Canceled, What::Cause(Cause::Canceled), Delivery::NotSent)
+    }
+
+    pub(crate) fn at(mut self, label: &Label) -> Self {
+        self.0.call = Some(label.clone());
+        self
+    }
+
+    pub(crate) fn failed(label: &Label, failure: Failure, delivery: Delivery) -> Self {
+        let kind = match failure.cause {
+            Cause::Resolve | Cause::Connect | Cause::ProxyLogin | Cause::Tls => ErrorKind::Connect,
+            Cause::Timeout { .. } => ErrorKind::Timeout,
+            Cause::Disconnected | Cause::Malformed => ErrorKind::Disconnected,
+            Cause::HeadTooLarge { .. } | Cause::BodyTooLarge { .. } => ErrorKind::TooLarge,
+            Cause::Truncated => ErrorKind::Truncated,
+            Cause::Reader { .. } | Cause::ReaderLength { .. } | Cause::Writer { .. } => {
+                ErrorKind::Local
+            }
+            Cause::Canceled => ErrorKind::Canceled,
+        };
+        let mut error = Self::new(kind, What::Cause(failure.cause), delivery).at(label);
+        error.0.received = failure.received;
+        error.0.source = failure.source;
+        error
+    }
+
+    pub(crate) fn rejected(
+        label: &Label,
+        head: Parts,
+        body: Bytes,
+        api: ApiError,
+        delivery: Delivery,
+    ) -> Self {
+        let mut error = Self::new(ErrorKind::Status, What::Status, delivery).at(label);
+        error.0.status = Some(head.status);
+        error.0.headers = head.headers;
+        error.0.received = body.len() as u64;
+        error.0.body = body;
+        error.with_api(api)
+    }
+
+    /// A body that is not the JSON its type promised. The whole of it is kept.
+    pub(crate) fn decode(body: Bytes, meta: Meta, error: serde_json::Error) -> Self {
+        let end = error.is_eof();
+        let at = if end { body.len() } else { offset(&body, error.line(), error.column()) };
+        let kind = response::text(&meta.headers, header::CONTENT_TYPE).unwrap_or("no content type");
+        let message = if body.is_empty() {
+            "the answer is empty, not JSON".into()
+        } else {
+            format!("the answer is not the JSON expected, at byte {at} of {} ({kind})", body.len())
+        };
+        let why = Unreadable(brief(&meta.label.hide(&error.to_string())));
+        Self::content(&meta, ErrorKind::Decode, message, body).because(why)
+    }
+
+    pub(crate) fn content(meta: &Meta, kind: ErrorKind, message: String, body: Bytes) -> Self {
+        let message = meta.label.hide(&message).into_owned();
+        let mut error = Self::new(kind, What::Said(message), Delivery::Answered).at(&meta.label);
+        error.0.received = body.len() as u64;
+        error.0.body = body;
+        error.answered(meta).stopped(Stop::Final, meta.failed.clone())
+    }
+
+    pub(crate) fn answered(mut self, meta: &Meta) -> Self {
+        self.0.status = Some(meta.status);
+        self.0.headers = meta.headers.clone();
+        self
+    }
+
+    /// The end of the call. What any attempt may have done counts, not only the last one's failure.
+    pub(crate) fn stopped(mut self, stop: Stop, attempts: Vec<Tried>) -> Self {
+        if attempts.iter().any(|tried| tried.delivery == Delivery::MaybeRan) {
+            self.0.delivery = Delivery::MaybeRan;
+        }
+        self.0.stop = stop;
+        self.0.attempts = attempts;
+        self
+    }
+
+    pub(crate) fn asked_to_wait(mut self, after: Option<Duration>, now: SystemTime) -> Self {
+        self.0.retry = after.map(|after| Retry { after, at: now.checked_add(after) });
+        self
+    }
+}
+
+/// Why JSON could not be read. serde quotes the text that it did not expect, however long.
+#[derive(Debug)]
+struct Unreadable(String);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Where a line and column of `serde_json` are in the body, in bytes.
+fn offset(body: &[u8], line: usize, column: usize) -> usize {
+    let before: usize = body
+        .split_inclusive(|&byte| byte == b'\n')
+        .take(line.saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    (before + column.saturating_sub(1)).min(body.len())
+}
+
+macro_rules! from_invalid {
+    ($($name:ty),*) => {$(
+        impl From<$name> for Error {
+            fn from(error: $name) -> Self {
+                Self::request(error.to_string())
+            }
+        }
+    )*};
+}
+
+from_invalid!(
+    crate::InvalidId,
+    crate::InvalidUrl,
+    crate::InvalidRoute,
+    crate::InvalidCredential,
+    crate::InvalidOperation
+);

@@ -1,0 +1,220 @@
+//! How an error is told: `Display` in one line, `Debug` with what is below it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use http::header;
+
+use super::{Error, Inner, Retry, Stop, What, brief};
+use crate::api_error::ApiError;
+use crate::delivery::Delivery;
+use crate::failure::{Cause, Clock};
+use crate::response;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        if let Some(call) = &inner.call {
+            write!(f, "{} {}: ", call.endpoint().method(), call.endpoint().path())?;
+        }
+        inner.write_what(f)?;
+        let tried = inner.attempts.len();
+        if tried > 1 {
+            write!(f, " (attempt {tried})")?;
+        }
+        inner.write_delivery(f)?;
+        inner.write_next(f)
+    }
+}
+
+impl Inner {
+    /// A text of the server's without the call's key.
+    fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.call.as_ref().map_or(Cow::Borrowed(text), |call| call.hide(text))
+    }
+
+    fn write_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = match &self.what {
+            What::Said(message) => return f.write_str(message),
+            What::Status => return self.write_status(f),
+            What::Cause(cause) => cause,
+        };
+        let received = self.received;
+        let origin = |f: &mut fmt::Formatter<'_>| match &self.call {
+            Some(call) => write!(f, "{}", call.endpoint().origin()),
+            None => f.write_str("the server"),
+        };
+        match cause {
+            Cause::Resolve => {
+                f.write_str("no address found for ")?;
+                origin(f)
+            }
+            Cause::Connect => {
+                f.write_str("no connection to ")?;
+                origin(f)
+            }
+            Cause::ProxyLogin => {
+                f.write_str("the proxy on the way to ")?;
+                origin(f)?;
+                f.write_str(" wants another login: give user and password in the proxy's URL")
+            }
+            Cause::Tls => {
+                f.write_str("TLS handshake failed with ")?;
+                origin(f)
+            }
+            Cause::Timeout { clock, limit } => self.write_timeout(*clock, *limit, f),
+            Cause::Disconnected => {
+                write!(f, "the connection broke after {received} bytes of the answer")
+            }
+            Cause::Malformed => f.write_str("the answer is not HTTP/1.1"),
+            Cause::HeadTooLarge { limit } => {
+                write!(f, "the head of the answer is over the limit of {limit} bytes")
+            }
+            Cause::BodyTooLarge { limit } => {
+                write!(f, "the body of the answer is over the limit of {limit} bytes")
+            }
+            Cause::Truncated => {
+                write!(f, "the answer broke off after {received} bytes of its body")
+            }
+            Cause::Reader { taken } => {
+                write!(f, "the reader of the request's body failed after {taken} bytes")
+            }
+            Cause::ReaderLength { length, taken: Some(taken) } => {
+                write!(f, "the request's body ended after {taken} bytes of the {length} announced")
+            }
+            Cause::ReaderLength { length, taken: None } => {
+                write!(f, "the request's body is longer than the {length} bytes announced")
+            }
+            Cause::Writer { written } => {
+                write!(f, "the writer of the answer failed after {written} bytes")
+            }
+            Cause::Canceled => f.write_str("canceled by the caller"),
+        }
+    }
+
+    fn write_timeout(
+        &self,
+        clock: Clock,
+        limit: Duration,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        let received = self.received;
+        match clock {
+            Clock::Queue => {
+                write!(f, "no connection was free within {limit:?}, of those that may be open")
+            }
+            Clock::Connect => write!(f, "not connected within {limit:?}"),
+            Clock::FirstByte => write!(f, "no first byte within {limit:?}"),
+            Clock::Idle => write!(f, "no byte for {limit:?}, after {received} bytes of the answer"),
+            Clock::Total => {
+                write!(f, "not finished within {limit:?}, after {received} bytes of the answer")
+            }
+        }
+    }
+
+    fn write_status(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(status) = self.status {
+            write!(f, "{status}")?;
+            if status.is_success() {
+                f.write_str(", where the server was asked to switch protocols (101)")?;
+            }
+        }
+        let location = response::text(&self.headers, header::LOCATION);
+        if let Some(location) = location.filter(|_| self.status.is_some_and(|s| s.is_redirection()))
+        {
+            // A query may hold a signed URL's secrets.
+            let place = self.hide(location.split('?').next().unwrap_or_default());
+            write!(
+                f,
+                " to {}; redirects are not followed, the key belongs to its own origin",
+                place.escape_debug()
+            )?;
+        }
+        if let Some(message) = self.api.as_ref().map(ApiError::message).filter(|m| !m.is_empty()) {
+            write!(f, ": {}", brief(message))?;
+        }
+        match response::request_id(&self.headers) {
+            Some(id) => write!(f, " (request {})", brief(&self.hide(id))),
+            None => Ok(()),
+        }
+    }
+
+    fn write_delivery(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.attempts.last().map_or(self.delivery, |tried| tried.delivery);
+        if self.call.is_none() {
+            return Ok(());
+        }
+        f.write_str(match self.delivery {
+            Delivery::MaybeRan if last != Delivery::MaybeRan => "; an earlier attempt may have run",
+            Delivery::NotSent => "; nothing of it was sent",
+            Delivery::Refused => "; it was refused before it ran",
+            Delivery::MaybeRan if self.is_half_sent() => {
+                "; the server may have got that much of it"
+            }
+            Delivery::MaybeRan => "; it may have run",
+            Delivery::Answered => "",
+        })
+    }
+
+    /// Whether its own reader ended the last attempt: the server has no whole request then.
+    fn is_half_sent(&self) -> bool {
+        matches!(self.what, What::Cause(Cause::Reader { .. } | Cause::ReaderLength { .. }))
+    }
+
+    fn write_next(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.stop {
+            Stop::Final => {}
+            Stop::MayRunTwice => f.write_str(
+                ", so it was not sent again (RetryPolicy::may_run_twice would allow that)",
+            )?,
+            Stop::BodyTaken => {
+                f.write_str("; not sent again: its reader gives the body but once")?
+            }
+            Stop::Attempts if self.attempts.len() == 1 => {
+                f.write_str("; the policy allows no retry")?
+            }
+            Stop::Attempts => write!(f, "; gave up after {} attempts", self.attempts.len())?,
+            Stop::Budget => f.write_str("; not sent again: the client's retry budget is spent")?,
+            Stop::Deadline => f.write_str("; not sent again: the total clock leaves no time")?,
+            Stop::TooLong => f.write_str("; the server asks for a longer pause than allowed")?,
+        }
+        match self.retry {
+            Some(Retry { after, .. }) => write!(f, "; come back in {after:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// In one line what `Display` says and what is below it, since this is what a failing `main` prints;
+/// everything there is with `{:#?}`.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            fmt::Display::fmt(self, f)?;
+            let mut source = std::error::Error::source(self);
+            while let Some(error) = source {
+                write!(f, ": {error}")?;
+                source = error.source();
+            }
+            return Ok(());
+        }
+        let inner = &*self.0;
+        f.debug_struct("Error")
+            .field("message", &self.to_string())
+            .field("kind", &inner.kind)
+            .field("delivery", &inner.delivery)
+            .field("stop", &inner.stop)
+            .field("request_id", &self.request_id())
+            .field("attempts", &inner.attempts)
+            .field("body", &format_args!("{} bytes", inner.body.len()))
+            .field("source", &inner.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
