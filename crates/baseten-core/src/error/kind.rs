@@ -8,19 +8,19 @@ pub enum ErrorKind {
     Request,
     /// No connection: name resolution, TCP, proxy or TLS. The server saw nothing.
     Connect,
-    /// A clock ran out; [`Error::clock`] tells which.
+    /// A clock ran out; [`crate::Error::clock`] tells which.
     Timeout,
     /// The connection broke, or what came was not HTTP.
     Disconnected,
-    /// The server answered with an error status; see [`Error::status`] and [`Error::api`].
+    /// The server answered with an error status; see [`crate::Error::status`] and [`crate::Error::api`].
     Status,
-    /// The answer is not what the type promised; [`Error::body`] has it.
+    /// The answer is not what the type promised; [`crate::Error::body`] has it.
     Decode,
     /// The answer ended before its end.
     Truncated,
     /// The answer is larger than a limit.
     TooLarge,
-    /// The server reported an error inside an answer with a success status; see [`Error::api`].
+    /// The server reported an error inside an answer with a success status; see [`crate::Error::api`].
     Stream,
     /// What the caller handed in failed: the reader of a request's body, or the writer of an answer's.
     /// [`crate::Error::cause`] tells which, and how far it had come.
