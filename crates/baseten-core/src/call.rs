@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
 
 use crate::api_error::ApiError;
@@ -42,18 +42,16 @@ pub enum Step {
     Fail(Error),
 }
 
-/// One sending of a request, and how long it may take.
+/// One sending of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
     /// 1 for the first.
     pub number: u32,
-    /// `connect` and `first_byte` count from their own beginnings, `total` from the call's.
-    pub clocks: Clocks,
     /// What the server is to be told of the total clock, if anything.
     pub deadline: Option<Deadline>,
     /// What names it.
-    id: Option<(HeaderName, HeaderValue)>,
+    id: Option<HeaderValue>,
 }
 
 /// How long a server may take, as it is told.
@@ -66,12 +64,15 @@ pub struct Deadline {
 }
 
 impl Attempt {
-    /// The headers that only this attempt has.
-    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let told = self.deadline.map(|Deadline { timeout_ms, at_ms }| {
-            [(TIMEOUT, HeaderValue::from(timeout_ms)), (DEADLINE, HeaderValue::from(at_ms))]
-        });
-        told.into_iter().flatten().chain(self.id.clone())
+    /// Sets the headers that only this attempt has: what it is named, and what its deadline is.
+    pub fn set_headers(&self, headers: &mut HeaderMap) {
+        if let Some(Deadline { timeout_ms, at_ms }) = self.deadline {
+            headers.insert(TIMEOUT, timeout_ms.into());
+            headers.insert(DEADLINE, at_ms.into());
+        }
+        if let Some(id) = &self.id {
+            headers.insert(CUSTOMER_REQUEST_ID, id.clone());
+        }
     }
 }
 
@@ -202,9 +203,8 @@ impl Call {
                     return self.step(now);
                 }
                 self.state = State::Sending { began: now, waited };
-                let (number, clocks) = (self.number(), self.clocks);
                 let (deadline, id) = (self.deadline(now), self.attempt_id());
-                Step::Send(Attempt { number, clocks, deadline, id })
+                Step::Send(Attempt { number: self.number(), deadline, id })
             }
             State::Over(error) => Step::Fail(
                 error
@@ -216,6 +216,13 @@ impl Call {
                 self.step(now)
             }
         }
+    }
+
+    /// How long things may take: `total` counts from the beginning of the call, each other clock from its
+    /// own, anew for each attempt.
+    #[must_use]
+    pub fn clocks(&self) -> &Clocks {
+        &self.clocks
     }
 
     /// Some of a body that comes but once ([`Request::is_streamed`]) was taken: whatever comes of this
@@ -285,8 +292,7 @@ impl Call {
                 State::Over(_) => Duration::ZERO,
             };
         let began = if let State::Sending { began, .. } = self.state { began } else { now };
-        let request_id = response::request_id(&head.headers);
-        self.span.accepted(self.number(), head.status, request_id, now.saturating_sub(began));
+        self.span.accepted(self.number(), &head, now.saturating_sub(began));
         let timings = Timings { waited, head: now, total: Duration::ZERO };
         let (status, headers) = (head.status, head.headers);
         let meta = Meta { label: self.label, status, headers, failed: self.tried, timings };
@@ -303,10 +309,9 @@ impl Call {
     }
 
     /// The name of the attempt: that of the request, and the attempt's number after a dash.
-    fn attempt_id(&self) -> Option<(HeaderName, HeaderValue)> {
-        let value = HeaderValue::try_from(format!("{}-{}", self.id.as_ref()?, self.number()))
-            .expect("the id was checked to be visible ASCII");
-        Some((CUSTOMER_REQUEST_ID, value))
+    fn attempt_id(&self) -> Option<HeaderValue> {
+        let id = HeaderValue::try_from(format!("{}-{}", self.id.as_ref()?, self.number()));
+        Some(id.expect("the id was checked to be visible ASCII"))
     }
 
     /// The number of the attempt that is next or under way.

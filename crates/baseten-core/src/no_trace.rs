@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::response::Parts;
 
 use crate::call::Tried;
 use crate::error::Error;
@@ -19,7 +19,7 @@ impl CallSpan {
 
     pub(crate) fn attempt(&self, _: &Tried) {}
 
-    pub(crate) fn accepted(&self, _: u32, _: StatusCode, _: Option<&str>, _: Duration) {}
+    pub(crate) fn accepted(&self, _: u32, _: &Parts, _: Duration) {}
 
     pub(crate) fn failed(&self, _: &Error) {}
 }

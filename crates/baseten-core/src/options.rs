@@ -77,8 +77,9 @@ pub struct Timeouts {
     pub total: Option<Duration>,
 }
 
-/// The clocks of one call, with defaults filled in; `None` is a clock that is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The clocks of one call, with defaults filled in; `None` is a clock that is off, as [`Default`]
+/// has them all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clocks {
     /// See [`Timeouts::queue`].
     pub queue: Option<Duration>,

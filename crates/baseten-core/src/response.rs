@@ -40,7 +40,12 @@ impl Response<Bytes> {
     /// [`crate::ErrorKind::Decode`] if it is not the JSON that `T` takes; [`Error::body`] then has the
     /// whole body.
     pub fn json<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
-        match serde_json::from_slice(&self.value) {
+        // One look at all of it is cheaper than one at each string.
+        let read = match std::str::from_utf8(&self.value) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(&self.value),
+        };
+        match read {
             Ok(value) => Ok(Response { value, meta: self.meta }),
             Err(error) => Err(Error::decode(self.value, self.meta, error)),
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::response::Parts;
 use tracing::field::Empty;
 use tracing::{Level, Span, event, span};
 
@@ -13,6 +13,7 @@ use crate::call::{Outcome, Tried};
 use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::request::Label;
+use crate::response;
 
 /// The span of a call. It ends when the call has failed or its answer has been read to the end or
 /// dropped, whatever else still holds it.
@@ -88,26 +89,20 @@ impl CallSpan {
     }
 
     /// The attempt of this number was answered with success, after this long.
-    pub(crate) fn accepted(
-        &self,
-        number: u32,
-        status: StatusCode,
-        request_id: Option<&str>,
-        took: Duration,
-    ) {
+    pub(crate) fn accepted(&self, number: u32, head: &Parts, took: Duration) {
         let Some(span) = self.told() else { return };
         event!(
             target: "baseten",
             parent: span,
             Level::INFO,
             "http.request.resend_count" = number - 1,
-            "http.response.status_code" = status.as_u16(),
-            "baseten.request_id" = request_id,
+            "http.response.status_code" = head.status.as_u16(),
+            "baseten.request_id" = response::request_id(&head.headers),
             "baseten.delivery" = ?Delivery::Answered,
             "baseten.duration" = took.as_secs_f64(),
             "attempt answered"
         );
-        span.record("http.response.status_code", status.as_u16());
+        span.record("http.response.status_code", head.status.as_u16());
         resent(span, number);
     }
 

@@ -91,7 +91,7 @@ impl Transport {
         request: &Request,
         options: &CallOptions,
     ) -> Result<Response<Bytes>, Error> {
-        self.send(request, options)?.whole(options.limits.body)
+        ready(self.0.fetch(request, options))
     }
 }
 

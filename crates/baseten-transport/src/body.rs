@@ -8,7 +8,7 @@ use baseten_core::{Cause, Clock, Failure, Framing, Origin, Source};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 
-use crate::clock::{Limits, Silence};
+use crate::clock::Silence;
 use crate::connection::Connection;
 use crate::failure;
 use crate::net::{Elapsed, Net};
@@ -22,7 +22,6 @@ pub(crate) struct Body<N: Net> {
     live: Option<(Box<Connection<N>>, Incoming)>,
     pool: Arc<Pool<N>>,
     origin: Origin,
-    limits: Limits,
     received: u64,
     /// Only the end of the framing is still to come.
     over: bool,
@@ -33,11 +32,10 @@ impl<N: Net> Body<N> {
         (connection, incoming): (Box<Connection<N>>, Incoming),
         pool: Arc<Pool<N>>,
         origin: Origin,
-        limits: Limits,
     ) -> Self {
         let ended = incoming.is_end_stream();
         let live = Some((connection, incoming));
-        let mut body = Self { live, pool, origin, limits, received: 0, over: false };
+        let mut body = Self { live, pool, origin, received: 0, over: false };
         if ended {
             body.finish();
         }
@@ -48,13 +46,13 @@ impl<N: Net> Body<N> {
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let Some((connection, incoming)) = &mut self.live else { return Ok(None) };
-            let Connection { link, wire, timer, .. } = &mut **connection;
-            let mut silence = Silence::new(wire, &self.limits, Clock::Idle);
+            let Connection { link, wire, timer, limits, .. } = &mut **connection;
+            let mut silence = Silence::new(wire, limits, Clock::Idle);
             let mut asked = true;
             let frame = N::drive(
                 wire,
                 timer,
-                self.limits.cancel(),
+                limits.cancel(),
                 || silence.due().at,
                 |cx| link.poll_frame(incoming, std::mem::take(&mut asked), cx),
             )
@@ -77,7 +75,7 @@ impl<N: Net> Body<N> {
                     return Err(self.fail(failure::of_body(&error), Some(error.into())));
                 }
                 Err(Elapsed) => {
-                    let cause = self.limits.elapsed(silence.due());
+                    let cause = limits.elapsed(silence.due());
                     return Err(self.fail(cause, None));
                 }
             }
@@ -88,13 +86,13 @@ impl<N: Net> Body<N> {
     pub(crate) async fn collect(
         &mut self,
         limit: usize,
-        expected: Framing,
+        framing: impl FnOnce() -> Framing,
     ) -> Result<Bytes, (Failure, Bytes)> {
         let mut next = self.chunk().await.map_err(|failure| (failure, Bytes::new()))?;
         if self.live.is_none() && next.as_ref().is_none_or(|only| only.len() <= limit) {
             return Ok(next.unwrap_or_default());
         }
-        let announced = match expected {
+        let announced = match framing() {
             Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
             _ => 0,
         };

@@ -7,7 +7,7 @@ use baseten_core::{CancelToken, Cause, Clock, Clocks, OnWaiting, Waiting};
 use crate::wire::{Socket, Wire};
 
 /// What ends the waits of one attempt: its clocks, and the caller.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Limits {
     clocks: Clocks,
     /// When the whole call has to be over.
@@ -129,7 +129,8 @@ pub(crate) struct Silence<'a, S> {
     heard: u64,
     clock: Clock,
     due: Option<Due<'a>>,
-    notice: Option<Notice<'a>>,
+    /// Boxed, since few ask for it.
+    notice: Option<Box<Notice<'a>>>,
 }
 
 /// A caller who wants to know that the first byte does not come.
@@ -170,10 +171,9 @@ impl<'a, S: Socket> Silence<'a, S> {
         Self { wire, limits, received, sent, heard, clock, due: None, notice: None }
     }
 
-    /// The same, and tells a caller meanwhile.
-    pub(crate) fn telling(self, notice: Option<Notice<'a>>) -> Self {
-        let sent = self.wire.sent();
-        Self { notice: notice.map(|notice| Notice { sent, ..notice }), ..self }
+    /// Tells a caller meanwhile.
+    pub(crate) fn tell(&mut self, notice: Notice<'a>) {
+        self.notice = Some(Box::new(Notice { sent: self.sent, ..notice }));
     }
 
     /// When this is to be looked at again: when a clock runs out, or when the caller is to be told.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::{TrySendError, http1};
 
+use crate::clock::Limits;
 use crate::net::Net;
 use crate::slots::Slot;
 use crate::stream::Stream;
@@ -34,6 +35,8 @@ pub(crate) struct Connection<N: Net> {
     pub(crate) keep_alive: Option<Duration>,
     /// Whether it has served a call.
     pub(crate) reused: bool,
+    /// Those of the call that it serves.
+    pub(crate) limits: Limits,
     /// While it serves a call, and where their number is limited. The last, since it is passed on when
     /// the socket is closed.
     pub(crate) slot: Option<Slot>,
@@ -61,9 +64,18 @@ impl<N: Net> Connection<N> {
         let (sender, conn) = builder.max_buf_size(HEAD_MAX).handshake(stream).await?;
         let link = Link { sender, conn, over: false };
         let now = Instant::now();
-        let (keep_alive, reused, slot) = (None, false, None);
-        let home = N::home();
-        Ok(Self { link, wire, timer, home, opened: now, idle_since: now, keep_alive, reused, slot })
+        Ok(Self {
+            link,
+            wire,
+            timer,
+            home: N::home(),
+            opened: now,
+            idle_since: now,
+            keep_alive: None,
+            reused: false,
+            limits: Limits::default(),
+            slot: None,
+        })
     }
 
     /// Whether it can take another call: looks, without waiting, at what came while it lay idle. A
@@ -72,13 +84,16 @@ impl<N: Net> Connection<N> {
         if self.home != N::home() {
             return false;
         }
-        self.wire.with_reads(Reads::Now, || self.link.settle())
+        // Its exchange was over when it came here: with nothing since, there is nothing to notice.
+        let silent = self.wire.socket.is_silent();
+        silent || self.wire.with_reads(Reads::Now, || self.link.settle())
     }
 
     /// Whether its exchange is over and it could take another one. Nothing is read for that: what
     /// comes from now on is looked at when it is wanted again.
     pub(crate) fn is_done(&mut self) -> bool {
-        self.wire.with_reads(Reads::Never, || self.link.settle())
+        // Mostly hyper knows already: it looks for more as soon as an exchange is over.
+        self.link.sender.is_ready() || self.wire.with_reads(Reads::Never, || self.link.settle())
     }
 }
 
@@ -131,7 +146,6 @@ impl<S: Socket> Link<S> {
     /// Lets hyper notice what there is to notice, with nobody waiting; `true` if it could take another
     /// request now. Needed after the last byte of a body, too: only then is the exchange over.
     fn settle(&mut self) -> bool {
-        // The waker of the call that was last here is let go of with it.
         let cx = &mut Context::from_waker(Waker::noop());
         self.poll_conn(cx).is_none() && !self.over && self.sender.is_ready()
     }

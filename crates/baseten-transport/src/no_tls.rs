@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use baseten_core::Origin;
 use hyper::rt::ReadBufCursor;
 
-pub(crate) use crate::dial::Connector;
 use crate::options::Options;
 use crate::stream::Raw;
 

@@ -2,7 +2,9 @@
 //!
 //! No task is spawned, so dropping a future or a [`Body`] closes its socket before the drop returns.
 
+mod bell;
 mod local;
+mod socket;
 mod upgrade;
 pub(crate) mod wait;
 
@@ -93,7 +95,7 @@ impl Transport {
         request: &Request,
         options: &CallOptions,
     ) -> Result<Response<Bytes>, Error> {
-        self.send(request, options).await?.whole(options.limits.body).await
+        self.0.fetch(request, options).await
     }
 }
 

@@ -41,7 +41,8 @@ impl<N: Net> Pool<N> {
     ) -> Result<Option<Slot>, Failure> {
         let Some(slots) = &self.slots else { return Ok(None) };
         let due = limits.start(Clock::Queue);
-        match slots.take::<N>(origin, due).await {
+        // A wait that few make has no place in the future of every call.
+        match Box::pin(slots.take::<N>(origin, due)).await {
             Ok(slot) => Ok(Some(slot)),
             Err(Elapsed) => Err(Failure::before_sending(limits.elapsed(due), None)),
         }
@@ -66,6 +67,7 @@ impl<N: Net> Pool<N> {
         let _slot = connection.slot.take();
         let now = Instant::now();
         connection.reused = true;
+        connection.limits = Limits::default();
         connection.idle_since = now;
         let mut idle = self.lock();
         let kept = match idle.get_mut(origin) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use baseten_core::{
     Accepted, Attempt, Budget, Call, CallOptions, Cause, Clock, Error, Failure, Framing, Meta,
-    OnWaiting, Request, Response, Start, Step,
+    Request, Response, Start, Step,
 };
 use bytes::Bytes;
 use http::Method;
@@ -30,7 +30,6 @@ use crate::pool::Pool;
 use crate::sink::{self, Sink};
 #[cfg(feature = "tokio")]
 use crate::stream::Stream;
-use crate::tls;
 use crate::upload::{Outgoing, Upload, Uploading};
 use crate::wire::Reads;
 #[cfg(feature = "tokio")]
@@ -39,7 +38,7 @@ use crate::wire::Wire;
 /// What all calls of a client share.
 pub(crate) struct Sender<N: Net> {
     pool: Arc<Pool<N>>,
-    connector: tls::Connector,
+    connector: dial::Connector,
     budget: Budget,
     /// Where jitter comes from: another number for each call.
     seed: AtomicU64,
@@ -49,7 +48,7 @@ impl<N: Net> Sender<N> {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             pool: Arc::new(Pool::new(options.pool)),
-            connector: tls::Connector::new(options),
+            connector: dial::Connector::new(options),
             budget: options.budget.clone(),
             seed: AtomicU64::new(RandomState::new().hash_one(0)),
         }
@@ -61,11 +60,7 @@ impl<N: Net> Sender<N> {
         request: &Request,
         options: &CallOptions,
     ) -> Result<Answer<N>, Error> {
-        if request.is_streamed() {
-            return Err(Error::request("the request has a streamed body, which was not given"));
-        }
-        let (accepted, arrived, began) = self.run(request, None, options).await?;
-        Ok(Answer { accepted, body: self.body(arrived, request), began })
+        self.answer(Sending::new(request, None, options)?).await
     }
 
     /// The same for a request whose body is streamed.
@@ -75,17 +70,32 @@ impl<N: Net> Sender<N> {
         upload: Upload,
         options: &CallOptions,
     ) -> Result<Answer<N>, Error> {
-        if !request.is_streamed() || request.length() != upload.length() {
-            let why = "the request does not announce the streamed body that was given";
-            return Err(Error::request(why));
-        }
-        let uploading = Uploading::new(upload);
-        let (accepted, arrived, began) = self.run(request, Some(&uploading), options).await?;
-        Ok(Answer { accepted, body: self.body(arrived, request), began })
+        self.answer(Sending::new(request, Some(upload), options)?).await
     }
 
-    /// The same for a request to switch protocols: what is left is the connection itself. It serves no
-    /// other call after this.
+    async fn answer(&self, sending: Sending<'_>) -> Result<Answer<N>, Error> {
+        let (accepted, arrived) = self.run(&sending).await?;
+        let body = self.body(arrived, sending.request);
+        Ok(Answer { accepted, body, began: sending.began })
+    }
+
+    /// Sends, and reads the whole answer.
+    pub(crate) async fn fetch(
+        &self,
+        request: &Request,
+        options: &CallOptions,
+    ) -> Result<Response<Bytes>, Error> {
+        let sending = Sending::new(request, None, options)?;
+        let (accepted, arrived) = self.run(&sending).await?;
+        let mut body = self.body(arrived, request);
+        match body.collect(options.limits.body, || accepted.meta().framing()).await {
+            Ok(whole) => Ok(accepted.finish(sending.began.elapsed(), whole)),
+            Err((failure, part)) => Err(accepted.fail(failure).with_body(part)),
+        }
+    }
+
+    /// Sends a request to switch protocols: what is left is the connection itself. It serves no other
+    /// call after this.
     #[cfg(feature = "tokio")]
     pub(crate) async fn upgrade(
         &self,
@@ -95,21 +105,17 @@ impl<N: Net> Sender<N> {
         if !request.upgrades() {
             return Err(Error::request("the request does not ask to switch protocols"));
         }
-        let (accepted, arrived, began) = self.run(request, None, options).await?;
+        let sending = Sending::new(request, None, options)?;
+        let (accepted, arrived) = self.run(&sending).await?;
         let Connection { link, wire, slot, .. } = *arrived.connection;
         let (stream, early) = link.into_stream();
-        let meta = accepted.finish(began.elapsed(), ()).meta;
+        let meta = accepted.finish(sending.began.elapsed(), ()).meta;
         Ok(Switched { stream, early, wire, meta, slot })
     }
 
     /// Runs the call up to the head of the answer that it accepts.
-    async fn run(
-        &self,
-        request: &Request,
-        uploading: Option<&Arc<Uploading>>,
-        options: &CallOptions,
-    ) -> Result<(Accepted, Arrived<N>, Instant), Error> {
-        let began = Instant::now();
+    async fn run(&self, sending: &Sending<'_>) -> Result<(Accepted, Arrived<N>), Error> {
+        let Sending { request, options, began, .. } = *sending;
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
         let start = Start { wall: SystemTime::now(), seed };
         let mut call = Call::new(request, options, &self.budget, start);
@@ -118,33 +124,27 @@ impl<N: Net> Sender<N> {
         loop {
             match call.step(now) {
                 Step::Wait(pause) => {
-                    if net::pause::<N>(pause, cancel).await.is_err() {
+                    if Box::pin(net::pause::<N>(pause, cancel)).await.is_err() {
                         let canceled = Failure::before_sending(Cause::Canceled, None);
                         call.on_failure(began.elapsed(), canceled);
                     }
                 }
                 Step::Fail(error) => return Err(error),
-                Step::Send(attempt) => {
-                    let limits = Limits::new(attempt.clocks, began, cancel);
-                    let hook = options.on_waiting.as_ref();
-                    let hook = hook.map(|hook| (hook, attempt.number, began));
-                    let body = body(request, uploading, &limits);
-                    let http = to_hyper(request, &attempt, body);
-                    let outcome = self.attempt(http, request, limits, hook).await;
-                    if uploading.is_some_and(|uploading| uploading.is_taken()) {
+                Step::Send(ref attempt) => {
+                    let limits = Limits::new(*call.clocks(), began, cancel);
+                    let outcome = self.attempt(sending, attempt, limits).await;
+                    if sending.is_taken() {
                         call.body_taken();
                     }
                     match outcome {
                         Err(failure) => call.on_failure(began.elapsed(), failure),
                         Ok((head, arrived)) if request.accepts(head.status) => {
-                            return Ok((call.accept(began.elapsed(), head), arrived, began));
+                            return Ok((call.accept(began.elapsed(), head), arrived));
                         }
                         Ok((head, arrived)) => {
-                            if let Some(uploading) = uploading {
-                                uploading.leave();
-                            }
+                            sending.leave();
                             let mut body = self.body(arrived, request);
-                            let kept = body.collect(options.limits.error_body, Framing::Chunked);
+                            let kept = body.collect(options.limits.error_body, || Framing::Chunked);
                             // A part of what it says is better than nothing.
                             let kept = kept.await.unwrap_or_else(|(_, part)| part);
                             call.on_rejected(began.elapsed(), head, kept);
@@ -159,31 +159,28 @@ impl<N: Net> Sender<N> {
     /// One attempt, up to the head of an answer.
     async fn attempt(
         &self,
-        http: http::Request<Outgoing>,
-        request: &Request,
+        sending: &Sending<'_>,
+        attempt: &Attempt,
         limits: Limits,
-        hook: Option<(&OnWaiting, u32, Instant)>,
     ) -> Result<(Parts, Arrived<N>), Failure> {
-        let origin = request.endpoint().origin();
+        let origin = sending.request.endpoint().origin();
         let slot = self.pool.slot(origin, &limits).await?;
         let mut connection = match self.pool.checkout(origin) {
             Some(connection) => connection,
             None => Box::new(dial::dial(&self.connector, origin, &limits).await?),
         };
-        connection.slot = slot;
-        let notice = hook.map(|(hook, attempt, began)| Notice::new(hook, attempt, began));
-        let head = exchange(&mut connection, http, &limits, notice).await?;
-        let (head, incoming) = head.into_parts();
+        (connection.limits, connection.slot) = (limits, slot);
+        let (head, incoming) = exchange(&mut connection, sending, attempt).await?.into_parts();
         if let Some(promised) = promised(&head.headers) {
             connection.keep_alive = Some(promised);
         }
-        Ok((head, Arrived { connection, incoming, limits }))
+        Ok((head, Arrived { connection, incoming }))
     }
 
     fn body(&self, arrived: Arrived<N>, request: &Request) -> Body<N> {
-        let Arrived { connection, incoming, limits } = arrived;
+        let Arrived { connection, incoming } = arrived;
         let origin = request.endpoint().origin().clone();
-        Body::new((connection, incoming), self.pool.clone(), origin, limits)
+        Body::new((connection, incoming), self.pool.clone(), origin)
     }
 }
 
@@ -191,21 +188,85 @@ impl<N: Net> Sender<N> {
 struct Arrived<N: Net> {
     connection: Box<Connection<N>>,
     incoming: Incoming,
-    limits: Limits,
+}
+
+/// What a call sends, at each of its attempts.
+struct Sending<'a> {
+    request: &'a Request,
+    uploading: Option<Arc<Uploading>>,
+    options: &'a CallOptions,
+    began: Instant,
+}
+
+impl<'a> Sending<'a> {
+    /// The call begins. Fails if the streamed body is not what the request announces.
+    fn new(
+        request: &'a Request,
+        upload: Option<Upload>,
+        options: &'a CallOptions,
+    ) -> Result<Self, Error> {
+        let announced = request.is_streamed().then(|| request.length());
+        match (announced, upload.as_ref().map(Upload::length)) {
+            (announced, given) if announced == given => {}
+            (_, None) => {
+                let why = "the request has a streamed body, which was not given";
+                return Err(Error::request(why));
+            }
+            _ => {
+                let why = "the request does not announce the streamed body that was given";
+                return Err(Error::request(why));
+            }
+        }
+        let uploading = upload.map(Uploading::new);
+        Ok(Self { request, uploading, options, began: Instant::now() })
+    }
+
+    /// The request of one attempt, as hyper takes it.
+    fn to_hyper(&self, attempt: &Attempt, limits: &Limits) -> http::Request<Outgoing> {
+        let request = self.request;
+        let mut http = http::Request::new(match &self.uploading {
+            Some(uploading) => uploading.begin(limits, request.length()),
+            None => Outgoing::Whole(Full::new(request.body().clone())),
+        });
+        *http.method_mut() = request.endpoint().method().clone();
+        *http.uri_mut() = request.endpoint().uri().clone();
+        *http.headers_mut() = request.headers().clone();
+        // hyper writes no length for an empty body; some servers answer 411 to a POST without one.
+        let has_body = matches!(*http.method(), Method::POST | Method::PUT | Method::PATCH);
+        if has_body && !request.is_streamed() && request.body().is_empty() {
+            http.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        attempt.set_headers(http.headers_mut());
+        http
+    }
+
+    /// Whether anything of a streamed body is gone.
+    fn is_taken(&self) -> bool {
+        self.uploading.as_ref().is_some_and(|uploading| uploading.is_taken())
+    }
+
+    /// The answer is there and says no.
+    fn leave(&self) {
+        if let Some(uploading) = &self.uploading {
+            uploading.leave();
+        }
+    }
 }
 
 /// Sends the request and waits for the head of its answer.
 async fn exchange<N: Net>(
     connection: &mut Connection<N>,
-    request: http::Request<Outgoing>,
-    limits: &Limits,
-    notice: Option<Notice<'_>>,
+    sending: &Sending<'_>,
+    attempt: &Attempt,
 ) -> Result<http::Response<Incoming>, Failure> {
-    let Connection { link, wire, timer, reused, .. } = connection;
+    let Connection { link, wire, timer, limits, reused, .. } = connection;
     let (sent, received) = (wire.sent(), wire.heard());
-    let uploading = request.body().uploading().cloned();
-    let mut pending = pin!(link.start(request));
-    let mut silence = Silence::new(wire, limits, Clock::FirstByte).telling(notice);
+    let uploading = sending.uploading.as_ref();
+    let mut pending = pin!(link.start(sending.to_hyper(attempt, limits)));
+    let mut silence = Silence::new(wire, limits, Clock::FirstByte);
+    if let Some(hook) = &sending.options.on_waiting {
+        silence.tell(Notice::new(hook, attempt.number, sending.began));
+    }
     let head = loop {
         let poll = |cx: &mut Context<'_>| {
             if uploading.is_some() {
@@ -224,7 +285,7 @@ async fn exchange<N: Net>(
         }
     };
     let (sent, received) = (wire.sent() - sent, wire.heard() - received);
-    let fault = uploading.as_ref().and_then(|uploading| uploading.take_fault());
+    let fault = uploading.and_then(|uploading| uploading.take_fault());
     let (cause, source) = match (head, fault) {
         (Ok(Ok(head)), _) => return Ok(head),
         // What hyper says is only that it had no body.
@@ -233,27 +294,6 @@ async fn exchange<N: Net>(
         (Err(Elapsed), _) => (limits.elapsed(silence.due()), None),
     };
     Err(Failure { cause, sent, received, reused: *reused, source })
-}
-
-fn body(request: &Request, uploading: Option<&Arc<Uploading>>, limits: &Limits) -> Outgoing {
-    match uploading {
-        Some(uploading) => uploading.begin(limits, request.length()),
-        None => Outgoing::Whole(Full::new(request.body().clone())),
-    }
-}
-
-fn to_hyper(request: &Request, attempt: &Attempt, body: Outgoing) -> http::Request<Outgoing> {
-    let mut http = http::Request::new(body);
-    *http.method_mut() = request.endpoint().method().clone();
-    *http.uri_mut() = request.endpoint().uri().clone();
-    *http.headers_mut() = request.headers().clone();
-    // hyper writes no length for an empty body; some servers answer 411 to a POST without one.
-    let has_body = matches!(*http.method(), Method::POST | Method::PUT | Method::PATCH);
-    if has_body && !request.is_streamed() && request.body().is_empty() {
-        http.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    http.headers_mut().extend(attempt.headers().map(|(name, value)| (Some(name), value)));
-    http
 }
 
 /// The seconds of `Keep-Alive: timeout=5, max=100`.
@@ -327,7 +367,8 @@ impl<N: Net> Answer<N> {
     }
 
     pub(crate) async fn whole(mut self, limit: usize) -> Result<Response<Bytes>, Error> {
-        match self.body.collect(limit, self.accepted.meta().framing()).await {
+        let Self { accepted, body, .. } = &mut self;
+        match body.collect(limit, || accepted.meta().framing()).await {
             Ok(whole) => Ok(self.accepted.finish(self.began.elapsed(), whole)),
             Err((failure, part)) => Err(self.accepted.fail(failure).with_body(part)),
         }

@@ -14,7 +14,6 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-pub(crate) use crate::dial::Connector;
 use crate::options::Options;
 pub(crate) use session::Session;
 

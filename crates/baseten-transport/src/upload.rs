@@ -244,15 +244,6 @@ impl Reader {
     }
 }
 
-impl Outgoing {
-    pub(crate) fn uploading(&self) -> Option<&Arc<Uploading>> {
-        match self {
-            Self::Whole(_) => None,
-            Self::Streamed(body) => Some(&body.uploading),
-        }
-    }
-}
-
 impl Body for Outgoing {
     type Data = Bytes;
     type Error = io::Error;

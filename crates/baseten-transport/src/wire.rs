@@ -15,6 +15,8 @@ pub(crate) trait Socket: Send + Sync + 'static {
     /// Takes what is there now; `Pending` if there is nothing, and nobody will be woken.
     fn read_now(&self, buf: &mut [u8]) -> Poll<io::Result<usize>>;
     fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    /// Whether nothing has come: no byte, no end, no error. Looks without taking anything.
+    fn is_silent(&self) -> bool;
     fn close_write(&self) -> io::Result<()>;
 }
 

@@ -93,14 +93,6 @@ impl Held {
         // One that is not connected any more has nothing to end.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
-
-    fn has_bytes_or_end(&self) -> io::Result<bool> {
-        match peek(&self.stream) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// Looks at the next byte without waiting for it.
@@ -146,11 +138,7 @@ impl Socket for Held {
     }
 
     fn read_now(&self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        match self.has_bytes_or_end() {
-            Ok(true) => Poll::Ready((&self.stream).read(buf)),
-            Ok(false) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        if self.is_silent() { Poll::Pending } else { Poll::Ready((&self.stream).read(buf)) }
     }
 
     fn poll_write(&self, _: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -168,6 +156,10 @@ impl Socket for Held {
                 written => return Poll::Ready(written),
             }
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        peek(&self.stream).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     fn close_write(&self) -> io::Result<()> {

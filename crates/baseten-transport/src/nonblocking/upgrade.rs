@@ -11,9 +11,9 @@ use baseten_core::{CallOptions, Error, Meta, Request, Template};
 use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBuf, Write};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 use super::Transport;
+use super::socket::Socket;
 use crate::send::Switched;
 use crate::slots::Slot;
 use crate::stream::Stream;
@@ -52,9 +52,9 @@ impl Transport {
 /// A connection after the server has switched protocols, plain or through TLS. What came together with
 /// the answer is read first. Dropping it closes the socket at once.
 pub struct Upgraded {
-    stream: Stream<TcpStream>,
+    stream: Stream<Socket>,
     early: Bytes,
-    wire: Arc<Wire<TcpStream>>,
+    wire: Arc<Wire<Socket>>,
     meta: Meta,
     _slot: Option<Slot>,
 }
