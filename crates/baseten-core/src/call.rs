@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
 
 use crate::api_error::ApiError;
@@ -52,6 +52,8 @@ pub struct Attempt {
     pub deadline: Option<Deadline>,
     /// What names it.
     id: Option<HeaderValue>,
+    /// What it shows for itself, if that may be something else next time.
+    authorization: Option<HeaderValue>,
 }
 
 /// How long a server may take, as it is told.
@@ -64,7 +66,8 @@ pub struct Deadline {
 }
 
 impl Attempt {
-    /// Sets the headers that only this attempt has: what it is named, and what its deadline is.
+    /// Sets the headers that only this attempt has: what it is named, what its deadline is, and a key
+    /// that was asked for just now ([`crate::Credential::rotating`]).
     pub fn set_headers(&self, headers: &mut HeaderMap) {
         if let Some(Deadline { timeout_ms, at_ms }) = self.deadline {
             headers.insert(TIMEOUT, timeout_ms.into());
@@ -72,6 +75,9 @@ impl Attempt {
         }
         if let Some(id) = &self.id {
             headers.insert(CUSTOMER_REQUEST_ID, id.clone());
+        }
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
         }
     }
 }
@@ -203,8 +209,15 @@ impl Call {
                     return self.step(now);
                 }
                 self.state = State::Sending { began: now, waited };
+                let authorization = match self.authorization(now) {
+                    Ok(authorization) => authorization,
+                    Err(failure) => {
+                        self.on_failure(now, failure);
+                        return self.step(now);
+                    }
+                };
                 let (deadline, id) = (self.deadline(now), self.attempt_id());
-                Step::Send(Attempt { number: self.number(), deadline, id })
+                Step::Send(Attempt { number: self.number(), deadline, id, authorization })
             }
             State::Over(error) => Step::Fail(
                 error
@@ -242,6 +255,8 @@ impl Call {
         let over = matches!(
             cause,
             Cause::Canceled
+                | Cause::Credential
+                | Cause::TokenExpired { .. }
                 | Cause::Tls
                 | Cause::ProxyLogin
                 | Cause::Reader { .. }
@@ -306,6 +321,15 @@ impl Call {
         let ms = |time: Duration| u64::try_from(time.as_nanos().div_ceil(1_000_000)).ok();
         let at = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         Some(Deadline { timeout_ms: ms(left)?, at_ms: ms(at)? })
+    }
+
+    /// The key of an attempt that is made now, unless it stands in the request. What a server says of
+    /// it is searched for this one.
+    fn authorization(&mut self, now: Duration) -> Result<Option<HeaderValue>, Failure> {
+        let Some(credential) = self.label.changing() else { return Ok(None) };
+        let value = credential.header_at(self.label.endpoint(), self.start.wall + now)?;
+        self.label = self.label.showing(value.as_ref());
+        Ok(value)
     }
 
     /// The name of the attempt: that of the request, and the attempt's number after a dash.

@@ -1,7 +1,7 @@
 //! What can happen to an attempt that brought no answer, as a transport reports it.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// An error from below: of the operating system, TLS or HTTP.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -87,6 +87,13 @@ pub enum Cause {
     Writer {
         /// How many bytes it had taken before.
         written: u64,
+    },
+    /// The closure of [`crate::Credential::rotating`] failed; its error is the source.
+    Credential,
+    /// The access token is over: see [`crate::Credential::token_until`].
+    TokenExpired {
+        /// Since when.
+        at: SystemTime,
     },
     /// The caller gave the call up.
     Canceled,

@@ -39,6 +39,7 @@ mod response;
 mod route;
 pub mod sse;
 mod target;
+mod time;
 #[cfg(feature = "tracing")]
 mod trace;
 #[cfg(not(feature = "tracing"))]

@@ -3,18 +3,23 @@
 //! It reads no file and no keyring, and no error of it shows anything of a file but names.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::credential::Credential;
 use crate::error::Error;
+use crate::time;
 
 /// Where Baseten itself is managed. Other installations have hosts that their address does not tell.
 const BASETEN: &str = "https://app.baseten.co";
 
 impl Credential {
     /// That of a remote in a `.trussrc`, as `truss` 0.18 writes it: a section for each remote, with an
-    /// `api_key` or an `oauth_access_token`. Without a name there may be only one.
+    /// `api_key` or an `oauth_access_token`. Without a name there may be only one. A token is good until
+    /// `oauth_expires_at`, as [`Credential::token_until`]; `truss` puts a new one into the file when it
+    /// needs one, and [`Credential::rotating`] can read it there.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Request`]: no such remote, more than one to choose from, one of another
@@ -27,13 +32,14 @@ impl Credential {
         check_url("remote", name, value("remote_url"))?;
         match (value("api_key"), value("oauth_access_token")) {
             (Some(key), _) => Ok(Self::api_key(key)?),
-            (None, Some(token)) => Ok(Self::token(token)?),
+            (None, Some(token)) => token_of(token, value("oauth_expires_at").and_then(when)),
             (None, None) => Err(keyring("remote", name, "baseten-truss")),
         }
     }
 
     /// That of a profile in the `auth.json` of Baseten's command line tool. Without a name it is the
-    /// current one.
+    /// current one. A token is good until its `expiry`, as [`Credential::token_until`]; the tool puts a
+    /// new one into the file when it needs one, and [`Credential::rotating`] can read it there.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Request`]: not such a file, no such profile, one of another installation than
@@ -51,7 +57,14 @@ impl Credential {
         check_url("profile", name, profile.remote_url.as_deref())?;
         match (&profile.api_key, &profile.oauth_credential) {
             (Some(key), _) => Ok(Self::api_key(key)?),
-            (None, Some(oauth)) => Ok(Self::token(&oauth.access_token)?),
+            (None, Some(oauth)) => {
+                let until = match &oauth.expiry {
+                    Some(Expiry::Text(text)) => when(text),
+                    Some(Expiry::Seconds(seconds)) => since_1970(*seconds),
+                    Some(Expiry::Other(_)) | None => None,
+                };
+                token_of(&oauth.access_token, until)
+            }
             (None, None) => Err(keyring("profile", name, "baseten-profile")),
         }
     }
@@ -74,6 +87,33 @@ struct Profile {
 #[derive(Deserialize)]
 struct OAuth {
     access_token: String,
+    expiry: Option<Expiry>,
+}
+
+/// Its form is not documented.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Expiry {
+    Text(String),
+    Seconds(u64),
+    Other(IgnoredAny),
+}
+
+/// Of a token whose end cannot be read the server is the judge.
+fn token_of(token: &str, until: Option<SystemTime>) -> Result<Credential, Error> {
+    Ok(match until {
+        Some(until) => Credential::token_until(token, until)?,
+        None => Credential::token(token)?,
+    })
+}
+
+/// A time as `truss` writes it, in seconds since 1970, or as Go does, in RFC 3339.
+fn when(text: &str) -> Option<SystemTime> {
+    text.parse().ok().and_then(since_1970).or_else(|| time::parse(text))
+}
+
+fn since_1970(seconds: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 type Sections<'t> = BTreeMap<&'t str, BTreeMap<String, &'t str>>;
@@ -146,6 +186,7 @@ mod tests {
     fn a_trussrc_is_read() {
         let one = "; mine\n[baseten]\nremote_provider = baseten\nAPI_Key = k.s3cret\nremote_url = https://app.baseten.co\n";
         let two = "[a]\napi_key: k.s3cret\n[b]\nauth_type = oauth\noauth_access_token = t.s3cret\n";
+        let ends = "[a]\noauth_access_token = t.s3cret\noauth_expires_at = 1714507268\n";
         let kept = "[a]\nauth_type = api_key\n";
         let other = "[a]\napi_key = k.s3cret\nremote_url = https://app.example.com\n";
         let shared = "[DEFAULT]\nremote_url = https://app.baseten.co/\n[a]\napi_key = k.s3cret\n";
@@ -154,6 +195,7 @@ mod tests {
             (one, Some("baseten"), Ok("Credential(API key)")),
             (shared, None, Ok("Credential(API key)")),
             (two, Some("b"), Ok("Credential(token)")),
+            (ends, None, Ok("Credential(token until Tue, 30 Apr 2024 20:01:08 GMT)")),
             (two, None, Err("name one remote: there are \"a\", \"b\"")),
             (two, Some("c"), Err("there is no remote \"c\", only: \"a\", \"b\"")),
             ("", None, Err("there is no remote")),
@@ -173,13 +215,22 @@ mod tests {
             "a":{"remote_url":"https://app.baseten.co","auth_type":"api_key","api_key":"k.s3cret"},
             "b":{"auth_type":"oauth","oauth_credential":{"access_token":"t.s3cret","expiry":"x"}},
             "c":{"auth_type":"api_key"},
-            "d":{"remote_url":"https://app.example.com","api_key":"k.s3cret"}}}"#;
+            "d":{"remote_url":"https://app.example.com","api_key":"k.s3cret"},
+            "e":{"oauth_credential":{"access_token":"t.s3cret","expiry":"2024-04-30T22:01:08.5+02:00"}},
+            "f":{"oauth_credential":{"access_token":"t.s3cret","expiry":1714507268}},
+            "g":{"oauth_credential":{"access_token":"t.s3cret","expiry":"0001-01-01T00:00:00Z"}},
+            "h":{"oauth_credential":{"access_token":"t.s3cret","expiry":{"s3cret":1}}}}}"#;
+        let until = "Credential(token until Tue, 30 Apr 2024 20:01:08 GMT)";
         for (text, profile, expect) in [
             (file, None, Ok("Credential(token)")), // the current one
             (file, Some("a"), Ok("Credential(API key)")),
             (file, Some("c"), Err("keyring (service baseten-profile, account c)")),
             (file, Some("d"), Err("profile \"d\" is not of https://app.baseten.co")),
-            (file, Some("e"), Err("there is no profile \"e\", only: \"a\", \"b\", \"c\", \"d\"")),
+            (file, Some("e"), Ok(until)),
+            (file, Some("f"), Ok(until)),
+            (file, Some("g"), Ok("Credential(token)")), // Go's word for never
+            (file, Some("h"), Ok("Credential(token)")), // a form of its own
+            (file, Some("x"), Err("there is no profile \"x\", only: \"a\", \"b\", \"c\", \"d\"")),
             (r#"{"profiles":{}}"#, None, Err("there is no profile")),
             (r#""s3cret""#, None, Err("auth.json cannot be read at line 1")),
             (r#"{"profiles":{"a":"s3cret"}}"#, None, Err("auth.json cannot be read at line 1")),

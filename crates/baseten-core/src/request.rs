@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderValue};
 
+use crate::credential::Credential;
 use crate::endpoint::Endpoint;
 use crate::redact::Secret;
 use crate::trace::CallSpan;
@@ -137,22 +138,46 @@ impl Request {
     }
 }
 
-/// Where a call goes: how errors name it, and what they must not show.
+/// Where a call goes: how errors name it, what they must not show, and whom to ask for that.
 #[derive(Clone, Debug)]
-pub(crate) struct Label(Arc<(Endpoint, Option<Secret>)>);
+pub(crate) struct Label(Arc<Labeled>);
+
+#[derive(Debug)]
+struct Labeled {
+    endpoint: Endpoint,
+    /// The key of the template, or of the last attempt.
+    secret: Option<Secret>,
+    /// What is asked before each attempt; `None` if the key stands in the template.
+    changing: Option<Credential>,
+}
 
 impl Label {
-    fn new(endpoint: Endpoint, secret: Option<Secret>) -> Self {
-        Self(Arc::new((endpoint, secret)))
+    fn new(endpoint: Endpoint, secret: Option<Secret>, changing: Option<Credential>) -> Self {
+        Self(Arc::new(Labeled { endpoint, secret, changing }))
+    }
+
+    fn with_endpoint(&self, endpoint: Endpoint) -> Self {
+        Self::new(endpoint, self.secret().cloned(), self.changing().cloned())
+    }
+
+    /// The same for an attempt that shows this.
+    pub(crate) fn showing(&self, authorization: Option<&HeaderValue>) -> Self {
+        let secret = authorization.map(Secret::of);
+        Self::new(self.endpoint().clone(), secret, self.changing().cloned())
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.0.0
+        &self.0.endpoint
     }
 
     /// The key that is sent with the call.
     pub(crate) fn secret(&self) -> Option<&Secret> {
-        self.0.1.as_ref()
+        self.0.secret.as_ref()
+    }
+
+    /// What is to be asked before each attempt.
+    pub(crate) fn changing(&self) -> Option<&Credential> {
+        self.0.changing.as_ref()
     }
 
     /// The text without the call's key.

@@ -22,8 +22,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The server reported an error inside an answer with a success status; see [`crate::Error::api`].
     Stream,
-    /// What the caller handed in failed: the reader of a request's body, or the writer of an answer's.
-    /// [`crate::Error::cause`] tells which, and how far it had come.
+    /// What the caller handed in failed: the reader of a request's body, the writer of an answer's, or
+    /// the closure of a credential; or its token is over. [`crate::Error::cause`] tells which.
     Local,
     /// The caller gave up, by a [`crate::CancelToken`].
     Canceled,

@@ -34,9 +34,11 @@ impl Error {
             Cause::Disconnected | Cause::Malformed => ErrorKind::Disconnected,
             Cause::HeadTooLarge { .. } | Cause::BodyTooLarge { .. } => ErrorKind::TooLarge,
             Cause::Truncated => ErrorKind::Truncated,
-            Cause::Reader { .. } | Cause::ReaderLength { .. } | Cause::Writer { .. } => {
-                ErrorKind::Local
-            }
+            Cause::Reader { .. }
+            | Cause::ReaderLength { .. }
+            | Cause::Writer { .. }
+            | Cause::Credential
+            | Cause::TokenExpired { .. } => ErrorKind::Local,
             Cause::Canceled => ErrorKind::Canceled,
         };
         let mut error = Self::new(kind, What::Cause(failure.cause), delivery).at(label);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header;
 
@@ -11,6 +11,7 @@ use crate::api_error::ApiError;
 use crate::delivery::Delivery;
 use crate::failure::{Cause, Clock};
 use crate::response;
+use crate::time;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,6 +90,8 @@ impl Inner {
             Cause::Writer { written } => {
                 write!(f, "the writer of the answer failed after {written} bytes")
             }
+            Cause::Credential => f.write_str("the closure of the credential failed"),
+            Cause::TokenExpired { at } => write_expired(*at, f),
             Cause::Canceled => f.write_str("canceled by the caller"),
         }
     }
@@ -184,6 +187,15 @@ impl Inner {
             None => Ok(()),
         }
     }
+}
+
+fn write_expired(at: SystemTime, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "the access token expired at {}: log in again (`baseten login`, `truss login`), or let \
+         Credential::rotating read the newest one",
+        time::told(at)
+    )
 }
 
 /// In one line what `Display` says and what is below it, since this is what a failing `main` prints;

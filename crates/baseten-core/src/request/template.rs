@@ -72,14 +72,15 @@ impl Template {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::HOST, endpoint.host().clone());
         let authorization = credential.header_for(&endpoint).cloned();
+        let changing = (!credential.is_fixed()).then(|| credential.clone());
+        let has_key = authorization.is_some() || changing.is_some();
         let key_may_be_sent = endpoint.key_may_be_sent();
-        let label = Label::new(endpoint, authorization.as_ref().map(Secret::of));
-        if let Some(authorization) = authorization {
-            if !key_may_be_sent {
-                let why =
-                    "the key would go over plain HTTP; use https, or say Hosts::allow_plain_http";
-                return Err(Error::request(why).at(&label));
-            }
+        let label = Label::new(endpoint, authorization.as_ref().map(Secret::of), changing);
+        if has_key && !key_may_be_sent {
+            let why = "the key would go over plain HTTP; use https, or say Hosts::allow_plain_http";
+            return Err(Error::request(why).at(&label));
+        }
+        if let Some(authorization) = authorization.filter(|_| credential.is_fixed()) {
             headers.insert(header::AUTHORIZATION, authorization);
         }
         headers.insert(header::USER_AGENT, USER_AGENT);
@@ -183,7 +184,7 @@ impl Template {
     pub fn query(mut self, name: &str, value: &str) -> Result<Self, Error> {
         let endpoint = self.endpoint().with_query(name, value);
         let too_long = || Error::request("path and query are over 65534 bytes").at(&self.label);
-        self.label = Label::new(endpoint.ok_or_else(too_long)?, self.label.secret().cloned());
+        self.label = self.label.with_endpoint(endpoint.ok_or_else(too_long)?);
         Ok(self)
     }
 
