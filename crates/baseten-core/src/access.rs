@@ -27,14 +27,22 @@ use crate::target::Target;
 pub struct Access {
     hosts: Arc<Hosts>,
     credential: Credential,
-    headers: Arc<HeaderMap>,
+    settings: Arc<Settings>,
+}
+
+/// What every request has, as far as it was checked before there was one.
+#[derive(Clone, Debug, Default)]
+struct Settings {
+    headers: HeaderMap,
+    query: Vec<(Box<str>, Box<str>)>,
+    id: Option<Arc<str>>,
 }
 
 impl Access {
     /// A credential goes to these hosts and nowhere else.
     #[must_use]
     pub fn new(hosts: Hosts, credential: Credential) -> Self {
-        Self { hosts: Arc::new(hosts), credential, headers: Arc::default() }
+        Self { hosts: Arc::new(hosts), credential, settings: Arc::default() }
     }
 
     /// Adds or replaces a header of every request that is made from now on.
@@ -43,7 +51,24 @@ impl Access {
     /// As [`Template::header`].
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         let (name, value) = request::parse_header(name, value).map_err(Error::request)?;
-        Arc::make_mut(&mut self.headers).insert(name, value);
+        Arc::make_mut(&mut self.settings).headers.insert(name, value);
+        Ok(self)
+    }
+
+    /// Adds a name and a value to the query of every request that is made from now on, percent-encoded.
+    /// A URL that gets too long by it is told with the request; see [`Template::query`].
+    #[must_use]
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        Arc::make_mut(&mut self.settings).query.push((name.into(), value.into()));
+        self
+    }
+
+    /// An id of the caller's own for every request that is made from now on.
+    ///
+    /// # Errors
+    /// As [`Template::request_id`].
+    pub fn request_id(mut self, id: &str) -> Result<Self, Error> {
+        Arc::make_mut(&mut self.settings).id = Some(request::parse_id(id)?);
         Ok(self)
     }
 
@@ -110,6 +135,9 @@ impl Access {
     }
 
     fn at(&self, endpoint: Endpoint, answer: Answer) -> Result<Template, Error> {
-        Ok(Template::new(endpoint, &self.credential, answer)?.with_headers(&self.headers))
+        let Settings { headers, query, id } = &*self.settings;
+        let template = Template::new(endpoint, &self.credential, answer)?;
+        let template = template.with_headers(headers).with_id(id.as_ref());
+        query.iter().try_fold(template, |template, (name, value)| template.query(name, value))
     }
 }

@@ -4,6 +4,7 @@
 //! [`Duration`] since the call began, wall time and the seed for jitter are handed in once. Any
 //! driver can run it, and every run can be replayed.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -142,7 +143,7 @@ pub struct Call {
     clocks: Clocks,
     send_deadline: bool,
     /// What the caller named the request.
-    id: Option<Box<str>>,
+    id: Option<Arc<str>>,
     /// A part of a body that comes but once was taken.
     body_taken: bool,
     budget: Budget,
@@ -183,7 +184,7 @@ impl Call {
             policy: options.retry,
             clocks: Clocks::new(&options.timeouts, request.endpoint(), request.is_whole()),
             send_deadline: options.send_deadline,
-            id: request.id().map(Into::into),
+            id: request.id().cloned(),
             body_taken: false,
             budget: budget.clone(),
             start,

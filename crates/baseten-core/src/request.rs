@@ -16,8 +16,8 @@ use crate::endpoint::Endpoint;
 use crate::redact::Secret;
 use crate::trace::CallSpan;
 
-pub(crate) use template::parse_header;
 pub use template::{Answer, Template};
+pub(crate) use template::{parse_header, parse_id};
 
 /// One request with its body. Cheap to clone and to send again.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Request {
     body: Payload,
     whole: bool,
     /// What the caller named it.
-    id: Option<Box<str>>,
+    id: Option<Arc<str>>,
     /// Whether it asks for another protocol than HTTP.
     upgrades: bool,
     span: CallSpan,
@@ -125,12 +125,8 @@ impl Request {
     }
 
     /// What the caller named it.
-    pub(crate) fn id(&self) -> Option<&str> {
-        self.id.as_deref()
-    }
-
-    pub(crate) fn with_id(self, id: Option<Box<str>>) -> Self {
-        Self { id, ..self }
+    pub(crate) fn id(&self) -> Option<&Arc<str>> {
+        self.id.as_ref()
     }
 
     pub(crate) fn label(&self) -> Label {

@@ -26,27 +26,18 @@ pub struct RequestBuilder {
     template: Result<Template, Error>,
     /// How an answer is taken that is not streamed.
     whole: Answer,
-    /// Whether somebody said what is accepted.
-    accepts: bool,
-    id: Option<Box<str>>,
     /// `None` for its type is JSON.
     body: Option<(Option<HeaderValue>, Payload)>,
 }
 
-/// The longest id of a request, in bytes: it goes into logs.
-const ID_MAX: usize = 256;
-
 impl RequestBuilder {
     pub(crate) fn new(template: Result<Template, Error>, whole: Answer) -> Self {
-        let accepts =
-            template.as_ref().is_ok_and(|template| template.accepted() != Some(&whole.accept()));
-        Self { template, whole, accepts, id: None, body: None }
+        Self { template, whole, body: None }
     }
 
     /// Adds or replaces a header; see [`Template::header`].
     #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.accepts |= header::ACCEPT.as_str().eq_ignore_ascii_case(name);
+    pub fn header(self, name: &str, value: &str) -> Self {
         self.then(|template| template.header(name, value))
     }
 
@@ -62,18 +53,10 @@ impl RequestBuilder {
         self.then(|template| template.query(name, value))
     }
 
-    /// An id of the caller's own. Each attempt carries it in `x-baseten-customer-request-id`, with a dash
-    /// and the number of the attempt behind it: `id-1`, then `id-2`. At most 256 bytes of visible ASCII.
+    /// An id of the caller's own; see [`Template::request_id`].
     #[must_use]
-    pub fn request_id(mut self, id: &str) -> Self {
-        self.id = Some(id.into());
-        self.then(|template| {
-            if (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Ok(template);
-            }
-            let why = format!("the request id is not 1 to {ID_MAX} bytes of visible ASCII");
-            Err(template.at_label(Error::request(why)))
-        })
+    pub fn request_id(self, id: &str) -> Self {
+        self.then(|template| template.request_id(id))
     }
 
     /// A JSON body.
@@ -124,17 +107,11 @@ impl RequestBuilder {
     }
 
     fn answered(self, answer: Answer) -> Result<Request, Error> {
-        let template = self.template?;
-        let template = if self.accepts || self.whole == answer {
-            template.taken_in_whole(answer != Answer::Stream)
-        } else {
-            template.answering(answer)
-        };
-        let request = match self.body {
+        let template = self.template?.answering(answer);
+        Ok(match self.body {
             Some((content_type, body)) => template.with_body(content_type, body),
             None => template.empty(),
-        };
-        Ok(request.with_id(self.id))
+        })
     }
 
     fn then(self, change: impl FnOnce(Template) -> Result<Template, Error>) -> Self {

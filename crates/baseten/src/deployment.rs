@@ -55,6 +55,14 @@ impl Deployment {
         Ok(Self { access: self.access.header(name, value)?, ..self })
     }
 
+    pub(crate) fn query(self, name: &str, value: &str) -> Self {
+        Self { access: self.access.query(name, value), ..self }
+    }
+
+    pub(crate) fn request_id(self, id: &str) -> Result<Self, Error> {
+        Ok(Self { access: self.access.request_id(id)?, ..self })
+    }
+
     pub(crate) fn template(
         &self,
         operation: &Operation,

@@ -111,6 +111,28 @@ impl Model {
         Ok(self)
     }
 
+    /// Adds a name and a value to the query of every call made through this value, percent-encoded.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if path and query are over 65,534 bytes.
+    pub fn query(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        self.at = self.at.query(name, value);
+        self.predict = self.predict.query(name, value)?;
+        Ok(self)
+    }
+
+    /// An id of the caller's own for every call made through this value; for one call, clone it first.
+    /// Each attempt carries it in [`crate::header::CUSTOMER_REQUEST_ID`], with a dash and its number
+    /// behind it: `id-1`, `id-2`.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] if it is not 1 to 256 bytes of visible ASCII.
+    pub fn request_id(mut self, id: &str) -> Result<Self, Error> {
+        self.at = self.at.request_id(id)?;
+        self.predict = self.predict.request_id(id)?;
+        Ok(self)
+    }
+
     /// Runs the model on any JSON input and reads its JSON output. A model that streams is asked for
     /// its output in one piece, which is then one JSON string.
     ///

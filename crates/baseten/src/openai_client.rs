@@ -74,9 +74,30 @@ impl OpenAi {
         Ok(self)
     }
 
+    /// Adds a name and a value to the query of every call made through this value; see
+    /// [`crate::Model::query`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn query(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        self.access = self.access.query(name, value);
+        self.chat = self.chat.query(name, value)?;
+        Ok(self)
+    }
+
+    /// An id of the caller's own for every call made through this value; see
+    /// [`crate::Model::request_id`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn request_id(mut self, id: &str) -> Result<Self, Error> {
+        self.access = self.access.request_id(id)?;
+        self.chat = self.chat.request_id(id)?;
+        Ok(self)
+    }
+
     /// A request to any route of this server below its `v1`, with settings for one call:
-    /// `audio/transcriptions`, say. For one chat with headers or options of its own, clone this: that is
-    /// cheap.
+    /// `audio/transcriptions`, say. For one chat with settings of its own, clone this: that is cheap.
     pub fn request(&self, method: Method, route: impl AsRef<str>) -> RequestBuilder {
         let request = self.access.openai_request(self.target.as_ref(), method, route.as_ref());
         RequestBuilder::new(self.client.transport.clone(), request, self.options.clone())

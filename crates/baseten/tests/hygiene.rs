@@ -54,16 +54,6 @@ async fn nothing_that_prints_shows_the_key() {
     let builder = access.sync(&target, Method::GET, "health").header("x", "y");
     printed.debug(&(&key, &access, &endpoint, &template, &request, &builder));
     printed.debug(&request.to_http());
-    let later = std::time::SystemTime::now() + Duration::from_secs(3600);
-    let token = Credential::token_until(CANARY, later).unwrap();
-    let rotating = Credential::rotating(|| Credential::api_key(CANARY));
-    for changing in [token, rotating.clone()] {
-        let template = Template::new(endpoint.clone(), &changing, Take::Json).unwrap();
-        let request = template.json("hi").unwrap();
-        let start = Start { wall: std::time::SystemTime::now(), seed: 1 };
-        let mut call = Call::new(&request, &CallOptions::default(), &Budget::new(), start);
-        printed.debug(&(&changing, &template, &request, call.step(Duration::ZERO), &call));
-    }
 
     let builder = || Client::builder().api_key(CANARY).base_url(emulator.base_url("abc"));
     let retry = RetryPolicy::never();
@@ -74,17 +64,6 @@ async fn nothing_that_prints_shows_the_key() {
     printed.debug(&(&client, &model, model.sync(Method::GET, "x")));
     let (chain, job) = (client.chain("c1").unwrap(), model.job("r1").unwrap());
     printed.debug(&(&chain, &job, model.openai().unwrap()));
-    let form = || Multipart::new().text("a", "b").file("f", "f.bin", "a/b", Upload::new(&b"x"[..]));
-    let upload = model.request().upload("a/b", Upload::new(&b"xy"[..]).with_length(3));
-    printed.debug(&(Upload::new(&b"x"[..]), form(), &upload, model.request().multipart(form())));
-    printed.error(&upload.send().await.unwrap_err());
-    let turned = Client::builder().credential(rotating).base_url(emulator.base_url("abc"));
-    printed.debug(&turned);
-    let turned = turned.build().unwrap().model("abc").unwrap();
-    printed.debug(&(&turned, turned.request(), turned.openai().unwrap()));
-    printed.debug(&turned.predict::<_, Value>("hi").await.unwrap());
-    emulator.model("abc").then(Answer::platform_error(401));
-    printed.error(&turned.predict::<_, Value>("hi").await.unwrap_err());
     let requests = [AsyncRequest::new("hi")];
     printed.debug(&(&requests, model.submit_all(requests.clone(), Duration::ZERO)));
     printed.error(&job.status().await.unwrap_err());
@@ -115,6 +94,38 @@ async fn nothing_that_prints_shows_the_key() {
     let sent = emulator.seen().arrivals()[0].header("authorization").unwrap().to_owned();
     printed.debug(&sent);
     assert!(printed.leaks());
+}
+
+#[tokio::test]
+async fn nothing_of_a_changing_key_or_of_a_body_shows_it() {
+    let emulator = Emulator::builder().key(CANARY).start().unwrap();
+    let mut printed = Printed::default();
+    let target = Target::model(ModelId::new("abc").unwrap());
+    let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict).unwrap();
+    let later = std::time::SystemTime::now() + Duration::from_secs(3600);
+    let token = Credential::token_until(CANARY, later).unwrap();
+    let rotating = Credential::rotating(|| Credential::api_key(CANARY));
+    for changing in [token, rotating.clone()] {
+        let template = Template::new(endpoint.clone(), &changing, Take::Json).unwrap();
+        let request = template.json("hi").unwrap();
+        let start = Start { wall: std::time::SystemTime::now(), seed: 1 };
+        let mut call = Call::new(&request, &CallOptions::default(), &Budget::new(), start);
+        printed.debug(&(&changing, &template, &request, call.step(Duration::ZERO), &call));
+    }
+
+    let turned = Client::builder().credential(rotating).base_url(emulator.base_url("abc"));
+    printed.debug(&turned);
+    let model = turned.build().unwrap().model("abc").unwrap();
+    printed.debug(&(&model, model.request(), model.openai().unwrap()));
+    printed.debug(&model.predict::<_, Value>("hi").await.unwrap());
+    emulator.model("abc").then(Answer::platform_error(401));
+    printed.error(&model.predict::<_, Value>("hi").await.unwrap_err());
+    let form = || Multipart::new().text("a", "b").file("f", "f.bin", "a/b", Upload::new(&b"x"[..]));
+    let upload = model.request().upload("a/b", Upload::new(&b"xy"[..]).with_length(3));
+    printed.debug(&(Upload::new(&b"x"[..]), form(), &upload, model.request().multipart(form())));
+    printed.error(&upload.send().await.unwrap_err());
+    assert!(!printed.leaks(), "{}", printed.0);
+    assert!(emulator.seen().arrivals()[0].header("authorization").unwrap().contains(CANARY));
 }
 
 #[test]

@@ -5,7 +5,8 @@
 #[path = "facades/both.rs"]
 mod both;
 
-use baseten::{CallOptions, ErrorKind, Method, RetryPolicy, header};
+use baseten::openai::{ChatRequest, CompletionRequest, EmbeddingRequest, Message, RerankRequest};
+use baseten::{AsyncRequest, CallOptions, ErrorKind, Method, RetryPolicy, header};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator};
 
 both! {
@@ -72,6 +73,63 @@ both! {
             arrival.header(header::CUSTOMER_REQUEST_ID).unwrap().to_owned()
         }).collect();
         assert_eq!(ids, ["job-7-1", "job-7-2", "job-7-3"]);
+    }
+
+    fn every_typed_call_has_the_settings_of_its_handle() {
+        let emulator = Emulator::start().unwrap();
+        let client = client!(emulator);
+        let model = client.model("abc").unwrap();
+        let set = |model: facade::Model| {
+            let model = model.header("accept", "a/b").unwrap().query("q", "1&2").unwrap();
+            model.request_id("turn-7").unwrap().header(header::SESSION_AFFINITY, "s").unwrap()
+        };
+        let (set_model, set_engine) = (set(model.clone()), set(model.clone()).openai().unwrap());
+        let own = model.openai().unwrap().header("accept", "a/b").unwrap().query("q", "1&2").unwrap();
+        let own = own.request_id("turn-7").unwrap().header(header::SESSION_AFFINITY, "s").unwrap();
+        let chain = client.chain("c1").unwrap().request_id("turn-7").unwrap().query("q", "1&2").unwrap();
+        let chain = chain.header("accept", "a/b").unwrap().header(header::SESSION_AFFINITY, "s").unwrap();
+        let chat = ChatRequest::new("m", [Message::user("hi")]);
+        let (completion, embedding) = (CompletionRequest::new("m", "hi"), EmbeddingRequest::new("m", ["hi"]));
+        for engine in [&own, &set_engine] {
+            let busy = Answer::platform_error(429).header("retry-after-ms", "1");
+            emulator.model("abc").at("sync/v1/chat/completions").then(busy);
+            drop(wait(engine.chat(&chat)));
+            drop(wait(engine.chat_stream(&chat)));
+            drop(wait(engine.completion(&completion)));
+            drop(wait(engine.completion_stream(&completion)));
+            drop(wait(engine.embeddings(&embedding)));
+            drop(wait(engine.models()));
+        }
+        drop(wait(set_model.rerank(&RerankRequest::new("q", ["a"]))));
+        drop(wait(set_model.predict::<_, serde_json::Value>(&1)));
+        drop(wait(set_model.predict_stream(&1)));
+        drop(wait(set_model.environment("staging").unwrap().predict::<_, serde_json::Value>(&1)));
+        drop(wait(chain.run_remote::<_, serde_json::Value>(&1)));
+        drop(wait(chain.submit(&AsyncRequest::new(1))));
+        let seen = emulator.seen();
+        let mut ids = Vec::new();
+        for arrival in seen.arrivals() {
+            assert!(arrival.path.ends_with("?q=1%262"), "{}", arrival.path);
+            assert_eq!(arrival.header(header::SESSION_AFFINITY), Some("s"), "{}", arrival.path);
+            assert_eq!(arrival.header("accept"), Some("a/b"), "{}", arrival.path);
+            ids.push(arrival.header(header::CUSTOMER_REQUEST_ID).unwrap().rsplit('-').next().unwrap());
+        }
+        let chats = ["1", "2", "1", "1", "1", "1", "1"];
+        assert_eq!(ids, [&chats[..], &chats, &["1"; 6]].concat(), "a number for each attempt");
+        wait(model.predict::<_, serde_json::Value>(&1)).unwrap();
+        let seen = emulator.seen();
+        assert_eq!(seen.last().unwrap().header(header::CUSTOMER_REQUEST_ID), None, "the others are as before");
+        let long = "x".repeat(70_000);
+        for (refused, says) in [
+            (model.clone().request_id("a b").err(), "the request id is not 1 to 256 bytes of visible ASCII"),
+            (chain.request_id("").err(), "the request id is not 1 to 256 bytes of visible ASCII"),
+            (own.clone().request_id("\u{e9}").err(), "the request id is not 1 to 256 bytes of visible ASCII"),
+            (own.query("q", &long).err(), "path and query are over 65534 bytes"),
+            (model.query("q", &long).err(), "path and query are over 65534 bytes"),
+        ] {
+            let error = refused.unwrap();
+            assert!(error.to_string().contains(says), "{error}");
+        }
     }
 
     fn what_is_wrong_with_a_request_is_told_before_anything_leaves() {

@@ -60,7 +60,14 @@ pub struct Template {
     label: Label,
     headers: Arc<HeaderMap>,
     whole: bool,
+    /// Whether a caller said what is accepted.
+    accepts: bool,
+    /// What the caller named it.
+    id: Option<Arc<str>>,
 }
+
+/// The longest id of a request, in bytes: it goes into logs.
+const ID_MAX: usize = 256;
 
 impl Template {
     /// Everything but the body.
@@ -86,7 +93,8 @@ impl Template {
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(header::ACCEPT, answer.accept());
         headers.insert(header::CONTENT_TYPE, JSON);
-        Ok(Self { label, headers: Arc::new(headers), whole: answer.is_whole() })
+        let (headers, whole) = (Arc::new(headers), answer.is_whole());
+        Ok(Self { label, headers, whole, accepts: false, id: None })
     }
 
     /// Adds or replaces a header of every request.
@@ -97,6 +105,7 @@ impl Template {
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         let fault = |why: String| Error::request(why).at(&self.label);
         let (name, value) = parse_header(name, value).map_err(fault)?;
+        self.accepts |= name == header::ACCEPT;
         Arc::make_mut(&mut self.headers).insert(name, value);
         Ok(self)
     }
@@ -104,6 +113,7 @@ impl Template {
     /// Adds or replaces headers that were checked before.
     pub(crate) fn with_headers(mut self, headers: &HeaderMap) -> Self {
         if !headers.is_empty() {
+            self.accepts |= headers.contains_key(header::ACCEPT);
             let own = Arc::make_mut(&mut self.headers);
             for (name, value) in headers {
                 own.insert(name, value.clone());
@@ -169,12 +179,31 @@ impl Template {
         Ok(Request { headers: Arc::new(headers), ..request })
     }
 
-    /// The same, with the answer taken in another way; the `accept` header becomes that way's.
+    /// The same, with the answer taken in another way; the `accept` header becomes that way's, unless
+    /// one was given.
     #[must_use]
     pub fn answering(mut self, answer: Answer) -> Self {
-        Arc::make_mut(&mut self.headers).insert(header::ACCEPT, answer.accept());
+        let accept = answer.accept();
+        if !self.accepts && self.headers.get(header::ACCEPT) != Some(&accept) {
+            Arc::make_mut(&mut self.headers).insert(header::ACCEPT, accept);
+        }
         self.whole = answer.is_whole();
         self
+    }
+
+    /// An id of the caller's own. Each attempt carries it in `x-baseten-customer-request-id`, with a dash
+    /// and the number of the attempt behind it: `id-1`, then `id-2`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if it is not 1 to 256 bytes of visible ASCII.
+    pub fn request_id(mut self, id: &str) -> Result<Self, Error> {
+        self.id = Some(parse_id(id).map_err(|fault| fault.at(&self.label))?);
+        Ok(self)
+    }
+
+    /// An id that was checked before.
+    pub(crate) fn with_id(self, id: Option<&Arc<str>>) -> Self {
+        Self { id: id.cloned(), ..self }
     }
 
     /// Adds a name and a value to the query.
@@ -188,11 +217,6 @@ impl Template {
         Ok(self)
     }
 
-    /// What is accepted as an answer, as its header says.
-    pub(crate) fn accepted(&self) -> Option<&HeaderValue> {
-        self.headers.get(header::ACCEPT)
-    }
-
     /// Where it goes.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -201,10 +225,6 @@ impl Template {
 
     pub(crate) fn at_label(&self, error: Error) -> Error {
         error.at(&self.label)
-    }
-
-    pub(crate) fn taken_in_whole(self, whole: bool) -> Self {
-        Self { whole, ..self }
     }
 
     pub(crate) fn encode<T: Serialize + ?Sized>(&self, input: &T) -> Result<Bytes, Error> {
@@ -229,10 +249,18 @@ impl Template {
         if let Some(content_type) = content_type {
             Arc::make_mut(&mut headers).insert(header::CONTENT_TYPE, content_type);
         }
-        let (label, whole) = (self.label.clone(), self.whole);
+        let (label, whole, id) = (self.label.clone(), self.whole, self.id.clone());
         let span = CallSpan::default();
-        Request { label, headers, body, whole, id: None, upgrades: false, span }
+        Request { label, headers, body, whole, id, upgrades: false, span }
     }
+}
+
+/// An id of a request that a caller may give.
+pub(crate) fn parse_id(id: &str) -> Result<Arc<str>, Error> {
+    if (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(id.into());
+    }
+    Err(Error::request(format!("the request id is not 1 to {ID_MAX} bytes of visible ASCII")))
 }
 
 /// A header that a caller may give.
