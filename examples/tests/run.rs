@@ -30,6 +30,16 @@ fn every_example_shows_what_it_promises() {
         ("tools", &["weather {\"city\":\"Oslo\"}", "It is 12 degrees in Oslo.  (Some(Answered))"]),
         ("custom_route", &["q=red%20shoes&limit=3", "\"size\":42", "saw x-trace-id: a1b2"]),
         ("websocket", &["echo:hello", "{\"n\":1}", "text        goodbye", "1000 (normal)"]),
+        (
+            "grpc",
+            &[
+                "connect to  https://model-abcd1234.grpc.api.baseten.co:443",
+                "connect to  https://model-abcd1234-eu-west.grpc.api.baseten.co:443",
+                "baseten-authorization: Sensitive",
+                "x-baseten-environment: \"staging\"",
+                "gRPC was asked of a development deployment",
+            ],
+        ),
         ("transport_only", &["200 OK", "What is a transport?", "request id  "]),
         ("core_only", &["#1: Status(503), Refused", "attempts    2", "What is a transport?"]),
     ] {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use baseten_core::{
     Access, Answer, AsyncRequest, AsyncRequestId, CallOptions, DeploymentId, EnvironmentName,
-    Error, Meta, Operation, QueueStatus, Request, Response, Route, StartStep, StartWait, Submitted,
-    Target, Template,
+    Error, Grpc, Meta, Operation, QueueStatus, Request, Response, Route, StartStep, StartWait,
+    Submitted, Target, Template,
 };
 use baseten_transport::blocking::Body;
 use bytes::Bytes;
@@ -134,6 +134,10 @@ impl Deployment {
             self.client.pause(pause, &self.options)?;
         }
         self.fetch(&request)
+    }
+
+    pub(crate) fn grpc(&self) -> Result<Grpc, Error> {
+        self.access.grpc(&self.target)
     }
 
     pub(crate) fn request(&self, operation: &Operation) -> RequestBuilder {

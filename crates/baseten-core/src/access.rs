@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 use crate::credential::Credential;
 use crate::endpoint::{Endpoint, Operation};
 use crate::error::Error;
+use crate::grpc::Grpc;
 use crate::hosts::Hosts;
 use crate::request::{self, Answer, Template};
 use crate::request_builder::RequestBuilder;
@@ -132,6 +133,27 @@ impl Access {
         route: &str,
     ) -> RequestBuilder {
         RequestBuilder::new(self.openai(target, method, route, Answer::Bytes), Answer::Bytes)
+    }
+
+    /// Where the model's own gRPC service is, and what its calls carry.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] for a chain, a development deployment or a base URL with a path, or if
+    /// the key would travel in the clear.
+    pub fn grpc(&self, target: &Target) -> Result<Grpc, Error> {
+        Grpc::new(self, target)
+    }
+
+    pub(crate) fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.settings.headers
     }
 
     fn at(&self, endpoint: Endpoint, answer: Answer) -> Result<Template, Error> {

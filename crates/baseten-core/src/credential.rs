@@ -138,6 +138,10 @@ impl Credential {
         }
     }
 
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self.0, Kind::None)
+    }
+
     /// Whether it is the same for every attempt, at any time.
     pub(crate) fn is_fixed(&self) -> bool {
         !matches!(self.0, Kind::Token { until: Some(_), .. } | Kind::Rotating { .. })

@@ -180,6 +180,13 @@ impl Endpoint {
         Self::at(hosts, location, method, &path, Answers::Container)
     }
 
+    /// What a model's gRPC service is connected to. The path is the base URL's, or `/`.
+    pub(crate) fn grpc(hosts: &Hosts, target: &Target) -> Self {
+        let location = hosts.locate(&format!("{}.grpc", target.host_label()));
+        let path = if location.prefix.is_empty() { "/".into() } else { location.prefix.clone() };
+        Self::at(hosts, location, Method::POST, &path, Answers::Container)
+    }
+
     fn at(hosts: &Hosts, location: Location, method: Method, path: &str, answers: Answers) -> Self {
         let host = hosts.host_header().cloned().unwrap_or_else(|| {
             HeaderValue::try_from(location.origin.authority())

@@ -20,6 +20,7 @@ mod delivery;
 mod endpoint;
 mod error;
 mod failure;
+mod grpc;
 pub mod header;
 mod hosts;
 mod id;
@@ -60,6 +61,7 @@ pub use delivery::Delivery;
 pub use endpoint::{Endpoint, InvalidOperation, Operation};
 pub use error::{Error, ErrorKind, Stop};
 pub use failure::{Cause, Clock, Failure, Source};
+pub use grpc::Grpc;
 pub use hosts::{Hosts, InvalidUrl, Origin};
 pub use id::{AsyncRequestId, ChainId, DeploymentId, EnvironmentName, InvalidId, ModelId};
 pub use job::{

@@ -17,7 +17,7 @@ use crate::redact::Secret;
 use crate::trace::CallSpan;
 
 pub use template::{Answer, Template};
-pub(crate) use template::{parse_header, parse_id};
+pub(crate) use template::{KEY_IN_THE_CLEAR, parse_header, parse_id};
 
 /// One request with its body. Cheap to clone and to send again.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use baseten_core::{
     Access, Answer, AsyncRequest, AsyncRequestId, CallOptions, DeploymentId, EnvironmentName,
-    Error, Meta, Operation, QueueStatus, Request, Response, Route, StartStep, StartWait, Submitted,
-    Target, Template,
+    Error, Grpc, Meta, Operation, QueueStatus, Request, Response, Route, StartStep, StartWait,
+    Submitted, Target, Template,
 };
 use baseten_transport::nonblocking::{Body, Upgrade};
 use bytes::Bytes;
@@ -144,6 +144,10 @@ impl Deployment {
         let template = self.template(&Operation::WebSocket, Answer::Stream)?;
         let (transport, options) = (self.client.transport.clone(), self.options.clone());
         Ok(Upgrade { transport, template, options })
+    }
+
+    pub(crate) fn grpc(&self) -> Result<Grpc, Error> {
+        self.access.grpc(&self.target)
     }
 
     pub(crate) fn request(&self, operation: &Operation) -> RequestBuilder {

@@ -42,10 +42,10 @@ pub use submissions::Submissions;
 pub use baseten_core::header;
 pub use baseten_core::{
     ApiError, AsyncRequest, CallOptions, CancelToken, Cancellation, Cause, Clock, Credential,
-    Delivery, Error, ErrorKind, Framing, Hosts, InferenceRetry, JobError, JobErrorCode, JobOutcome,
-    JobStatus, Limits, Meta, OnWaiting, Outcome, QueueStatus, READINESS, RateLimit, RateLimits,
-    Response, RetryPolicy, RunStatus, Scheme, StackFrame, Stop, Timeouts, Timings, Tried, Waiting,
-    WebhookStatus,
+    Delivery, Error, ErrorKind, Framing, Grpc, Hosts, InferenceRetry, JobError, JobErrorCode,
+    JobOutcome, JobStatus, Limits, Meta, OnWaiting, Outcome, QueueStatus, READINESS, RateLimit,
+    RateLimits, Response, RetryPolicy, RunStatus, Scheme, StackFrame, Stop, Timeouts, Timings,
+    Tried, Waiting, WebhookStatus,
 };
 /// Requests and answers of OpenAI's protocol.
 pub use baseten_openai as openai;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baseten_core::{
-    Answer, AsyncRequest, CallOptions, Error, Meta, ModelId, Operation, QueueStatus, Response,
-    Target, Template,
+    Answer, AsyncRequest, CallOptions, Error, Grpc, Meta, ModelId, Operation, QueueStatus,
+    Response, Target, Template,
 };
 use baseten_transport::nonblocking::{Body, Upgrade};
 use bytes::Bytes;
@@ -253,6 +253,16 @@ impl Model {
     /// None that [`crate::Client::model`] has not found before.
     pub fn websocket(&self) -> Result<Upgrade, Error> {
         self.at.websocket()
+    }
+
+    /// Where this model's own gRPC service is, and what each call to it carries, for a gRPC client of your
+    /// own. Sends nothing.
+    ///
+    /// # Errors
+    /// [`baseten_core::ErrorKind::Request`] for a development deployment, which has no gRPC, and for a base
+    /// URL with a path.
+    pub fn grpc(&self) -> Result<Grpc, Error> {
+        self.at.grpc()
     }
 
     /// [`Model::predict`] with settings for one call: headers, query, clocks, an id, a body that is read

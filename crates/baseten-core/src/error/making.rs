@@ -28,6 +28,11 @@ impl Error {
     }
 
     pub(crate) fn failed(label: &Label, failure: Failure, delivery: Delivery) -> Self {
+        Self::of(failure, delivery).at(label)
+    }
+
+    /// A failure that belongs to no call of ours.
+    pub(crate) fn of(failure: Failure, delivery: Delivery) -> Self {
         let kind = match failure.cause {
             Cause::Resolve | Cause::Connect | Cause::ProxyLogin | Cause::Tls => ErrorKind::Connect,
             Cause::Timeout { .. } => ErrorKind::Timeout,
@@ -41,7 +46,7 @@ impl Error {
             | Cause::TokenExpired { .. } => ErrorKind::Local,
             Cause::Canceled => ErrorKind::Canceled,
         };
-        let mut error = Self::new(kind, What::Cause(failure.cause), delivery).at(label);
+        let mut error = Self::new(kind, What::Cause(failure.cause), delivery);
         error.0.received = failure.received;
         error.0.source = failure.source;
         error

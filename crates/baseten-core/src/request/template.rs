@@ -66,6 +66,10 @@ pub struct Template {
     id: Option<Arc<str>>,
 }
 
+/// Why a key is not sent.
+pub(crate) const KEY_IN_THE_CLEAR: &str =
+    "the key would go over plain HTTP; use https, or say Hosts::allow_plain_http";
+
 /// The longest id of a request, in bytes: it goes into logs.
 const ID_MAX: usize = 256;
 
@@ -80,12 +84,10 @@ impl Template {
         headers.insert(header::HOST, endpoint.host().clone());
         let authorization = credential.header_for(&endpoint).cloned();
         let changing = (!credential.is_fixed()).then(|| credential.clone());
-        let has_key = authorization.is_some() || changing.is_some();
         let key_may_be_sent = endpoint.key_may_be_sent();
         let label = Label::new(endpoint, authorization.as_ref().map(Secret::of), changing);
-        if has_key && !key_may_be_sent {
-            let why = "the key would go over plain HTTP; use https, or say Hosts::allow_plain_http";
-            return Err(Error::request(why).at(&label));
+        if !credential.is_none() && !key_may_be_sent {
+            return Err(Error::request(KEY_IN_THE_CLEAR).at(&label));
         }
         if let Some(authorization) = authorization.filter(|_| credential.is_fixed()) {
             headers.insert(header::AUTHORIZATION, authorization);
