@@ -76,7 +76,10 @@ impl Wake for Bell {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::hint;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread::{self, Thread};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -121,5 +124,51 @@ mod tests {
         assert_eq!(woken(), 2, "the wait was given up");
         drop(waker);
         assert_eq!(Arc::strong_count(&task), 1, "and nothing is kept of who waited");
+    }
+
+    struct Parked(Thread);
+
+    impl Wake for Parked {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    #[test]
+    fn no_ring_of_another_thread_is_lost() {
+        const ROUNDS: usize = 100_000;
+        let bell = Arc::new(Bell::default());
+        let (asked, come) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            let ring = Waker::from(bell.clone());
+            let (asked, come) = (&asked, &come);
+            scope.spawn(move || {
+                for round in 1..=ROUNDS {
+                    while asked.load(Ordering::Relaxed) < round {
+                        hint::spin_loop();
+                    }
+                    come.store(round, Ordering::Relaxed);
+                    ring.wake_by_ref();
+                }
+            });
+            let waker = Waker::from(Arc::new(Parked(thread::current())));
+            let cx = Context::from_waker(&waker);
+            for round in 1..=ROUNDS {
+                let mut attendance = bell.attend();
+                asked.store(round, Ordering::Relaxed);
+                let due = Instant::now() + Duration::from_secs(20);
+                let has_come = || match come.load(Ordering::Relaxed) {
+                    come if come == round => Poll::Ready(()),
+                    _ => Poll::Pending,
+                };
+                while attendance.poll(&cx, has_come).is_pending() {
+                    thread::park_timeout(due.saturating_duration_since(Instant::now()));
+                    if Instant::now() >= due {
+                        asked.store(ROUNDS, Ordering::Relaxed); // so that the other one ends
+                        panic!("round {round} was not heard of");
+                    }
+                }
+            }
+        });
     }
 }
