@@ -311,7 +311,8 @@ impl Call {
         self.span.accepted(self.number(), &head, now.saturating_sub(began));
         let timings = Timings { waited, head: now, total: Duration::ZERO };
         let (status, headers) = (head.status, head.headers);
-        let meta = Meta { label: self.label, status, headers, failed: self.tried, timings };
+        let meta =
+            Meta { label: self.label, status, headers, failed: self.tried, timings, encoded: None };
         Accepted { meta, span: self.span }
     }
 
@@ -441,6 +442,11 @@ impl Accepted {
     pub fn finish<T>(mut self, now: Duration, value: T) -> Response<T> {
         self.end(now);
         Response { value, meta: self.meta }
+    }
+
+    /// The body was compressed and has been decoded; `encoded` is how many bytes came.
+    pub fn decoded(&mut self, encoded: u64) {
+        self.meta.encoded = Some(encoded);
     }
 
     /// Nothing more is to come of a body that was handed out in pieces: it is over, or it broke. What

@@ -69,8 +69,15 @@ pub enum Cause {
         /// The limit.
         limit: usize,
     },
-    /// The body ended before its framing said so.
+    /// The body of the answer grows to more than so many times its size when it is decoded.
+    Expansion {
+        /// The limit.
+        limit: u64,
+    },
+    /// The body ended before its framing said so, or before its `content-encoding` did.
     Truncated,
+    /// The body is not in the encoding that its `content-encoding` names.
+    Encoding,
     /// The reader that the body of the request comes from failed.
     Reader {
         /// How many bytes it had given before.

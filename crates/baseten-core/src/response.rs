@@ -60,6 +60,8 @@ pub struct Meta {
     pub(crate) headers: HeaderMap,
     pub(crate) failed: Vec<Tried>,
     pub(crate) timings: Timings,
+    /// How many bytes the body had before it was decoded.
+    pub(crate) encoded: Option<u64>,
 }
 
 /// How long a call took, counted from its beginning.
@@ -79,7 +81,8 @@ pub struct Timings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Framing {
-    /// By its length in bytes: a short body is noticed.
+    /// By its length in bytes: a short body is noticed. 0 where there is none: of a HEAD, a 204, and a
+    /// 101, after which there is no HTTP.
     Length(u64),
     /// By a last, empty chunk: a cut body is noticed. (A Truss generator that raises midway ends
     /// with it all the same: only an end marker of the application shows that.)
@@ -151,10 +154,27 @@ impl Meta {
         Error::content(self, kind, message.into(), body)
     }
 
+    /// How many bytes came of a body that was compressed and has been decoded; `None` for every other,
+    /// and while it still comes. The headers stay those of the wire: `content-encoding` tells of the
+    /// encoding, and [`Framing::Length`] counts these bytes.
+    #[must_use]
+    pub fn encoded_length(&self) -> Option<u64> {
+        self.encoded
+    }
+
+    /// The encoding of a body that was handed out as it came.
+    pub(crate) fn undecoded(&self) -> Option<&str> {
+        let encoding = text(&self.headers, header::CONTENT_ENCODING)?.trim();
+        let is_encoded = !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity");
+        (is_encoded && self.encoded.is_none()).then_some(encoding)
+    }
+
     /// How the end of the body is told.
     #[must_use]
     pub fn framing(&self) -> Framing {
-        let bodyless = matches!(self.status, StatusCode::NO_CONTENT) || self.label.is_head();
+        let bodyless =
+            matches!(self.status, StatusCode::NO_CONTENT | StatusCode::SWITCHING_PROTOCOLS)
+                || self.label.is_head();
         if bodyless {
             return Framing::Length(0);
         }

@@ -137,7 +137,8 @@ impl<N: Net> Body<N> {
         }
     }
 
-    fn fail(&mut self, cause: Cause, source: Option<Source>) -> Failure {
+    /// Nobody can use the rest.
+    pub(crate) fn fail(&mut self, cause: Cause, source: Option<Source>) -> Failure {
         // A broken connection serves nobody else.
         self.live = None;
         Failure { cause, sent: 0, received: self.received, reused: false, source }

@@ -11,6 +11,11 @@
 mod body;
 mod clock;
 mod connection;
+#[cfg(feature = "compression")]
+mod decoding;
+#[cfg(not(feature = "compression"))]
+#[path = "no_decoding.rs"]
+mod decoding;
 mod dial;
 mod failure;
 mod net;

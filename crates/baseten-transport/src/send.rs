@@ -22,6 +22,7 @@ use hyper::body::Incoming;
 use crate::body::Body;
 use crate::clock::{Limits, Notice, Silence};
 use crate::connection::Connection;
+use crate::decoding::{self, Decoding};
 use crate::dial;
 use crate::failure;
 use crate::net::{self, Elapsed, Net};
@@ -75,8 +76,9 @@ impl<N: Net> Sender<N> {
 
     async fn answer(&self, sending: Sending<'_>) -> Result<Answer<N>, Error> {
         let (accepted, arrived) = self.run(&sending).await?;
+        let decoding = Decoding::of_answer(sending.request, accepted.meta());
         let body = self.body(arrived, sending.request);
-        Ok(Answer { accepted, body, began: sending.began })
+        Ok(Answer { accepted, body, decoding, began: sending.began })
     }
 
     /// Sends, and reads the whole answer.
@@ -86,9 +88,18 @@ impl<N: Net> Sender<N> {
         options: &CallOptions,
     ) -> Result<Response<Bytes>, Error> {
         let sending = Sending::new(request, None, options)?;
-        let (accepted, arrived) = self.run(&sending).await?;
+        let (mut accepted, arrived) = self.run(&sending).await?;
         let mut body = self.body(arrived, request);
-        match body.collect(options.limits.body, || accepted.meta().framing()).await {
+        let limit = options.limits.body;
+        let whole = match Decoding::of_answer(request, accepted.meta()) {
+            None => body.collect(limit, || accepted.meta().framing()).await,
+            Some(mut decoding) => {
+                let whole = Box::pin(decoding.whole(&mut body, limit)).await;
+                accepted.decoded(decoding.encoded());
+                whole
+            }
+        };
+        match whole {
             Ok(whole) => Ok(accepted.finish(sending.began.elapsed(), whole)),
             Err((failure, part)) => Err(accepted.fail(failure).with_body(part)),
         }
@@ -144,9 +155,15 @@ impl<N: Net> Sender<N> {
                         Ok((head, arrived)) => {
                             sending.leave();
                             let mut body = self.body(arrived, request);
-                            let kept = body.collect(options.limits.error_body, || Framing::Chunked);
+                            let limit = options.limits.error_body;
+                            let kept = match Decoding::of_error(&head) {
+                                None => body.collect(limit, || Framing::Chunked).await,
+                                Some(mut decoding) => {
+                                    Box::pin(decoding.whole(&mut body, limit)).await
+                                }
+                            };
                             // A part of what it says is better than nothing.
-                            let kept = kept.await.unwrap_or_else(|(_, part)| part);
+                            let kept = kept.unwrap_or_else(|(_, part)| part);
                             call.on_rejected(began.elapsed(), head, kept);
                         }
                     }
@@ -236,6 +253,7 @@ impl<'a> Sending<'a> {
         if has_body && !request.is_streamed() && request.body().is_empty() {
             http.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
+        decoding::ask(request, http.headers_mut());
         attempt.set_headers(http.headers_mut());
         http
     }
@@ -320,6 +338,8 @@ pub(crate) struct Switched<N: Net> {
 pub(crate) struct Answer<N: Net> {
     accepted: Accepted,
     body: Body<N>,
+    /// Until it has come to its end, where the body is compressed.
+    decoding: Option<Decoding>,
     began: Instant,
 }
 
@@ -338,12 +358,23 @@ impl<N: Net> Answer<N> {
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.body.is_finished()
+        self.body.is_finished() && self.decoding.is_none()
     }
 
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let chunk = self.body.chunk().await.map_err(|failure| self.accepted.fail(failure));
-        if self.body.is_finished() {
+        let chunk = match &mut self.decoding {
+            None => self.body.chunk().await,
+            Some(decoding) => {
+                let chunk = Box::pin(decoding.chunk(&mut self.body)).await;
+                if !matches!(chunk, Ok(Some(_))) {
+                    self.accepted.decoded(decoding.encoded());
+                    self.decoding = None;
+                }
+                chunk
+            }
+        };
+        let chunk = chunk.map_err(|failure| self.accepted.fail(failure));
+        if self.is_finished() {
             self.accepted.end(self.began.elapsed());
         }
         chunk
@@ -367,8 +398,16 @@ impl<N: Net> Answer<N> {
     }
 
     pub(crate) async fn whole(mut self, limit: usize) -> Result<Response<Bytes>, Error> {
-        let Self { accepted, body, .. } = &mut self;
-        match body.collect(limit, || accepted.meta().framing()).await {
+        let Self { accepted, body, decoding, .. } = &mut self;
+        let whole = match decoding {
+            None => body.collect(limit, || accepted.meta().framing()).await,
+            Some(decoding) => {
+                let whole = Box::pin(decoding.whole(body, limit)).await;
+                accepted.decoded(decoding.encoded());
+                whole
+            }
+        };
+        match whole {
             Ok(whole) => Ok(self.accepted.finish(self.began.elapsed(), whole)),
             Err((failure, part)) => Err(self.accepted.fail(failure).with_body(part)),
         }

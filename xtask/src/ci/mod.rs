@@ -66,6 +66,7 @@ struct Record {
 const STAGES: &[Stage] = &[
     Stage { name: "tests",       extent: Extent::Quick, run: tests },
     Stage { name: "traces",      extent: Extent::Quick, run: traces },
+    Stage { name: "compression", extent: Extent::Quick, run: compression },
     Stage { name: "format",      extent: Extent::Quick, run: format },
     Stage { name: "clippy",      extent: Extent::Quick, run: clippy },
     Stage { name: "bare builds", extent: Extent::Full,  run: bare_builds },
@@ -122,6 +123,13 @@ fn tests(workspace: &Workspace) -> Result<Verdict, String> {
 /// What no default build has, and so no other test.
 fn traces(_: &Workspace) -> Result<Verdict, String> {
     run_cargo(&["test", "--package", "baseten", "--features", "tracing", "--test", "trace"])
+}
+
+/// The same; all of the decoder's own tests, and both facades.
+fn compression(_: &Workspace) -> Result<Verdict, String> {
+    let feature = ["--features", "baseten/compression"];
+    let packages = ["test", "--package", "baseten", "--package", "baseten-transport"];
+    run_cargo(&[&packages[..], &feature, &["--lib", "--test", "compression"]].concat())
 }
 
 fn main_job(workspace: &Workspace) -> Result<Verdict, String> {

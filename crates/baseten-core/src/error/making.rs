@@ -37,7 +37,10 @@ impl Error {
             Cause::Resolve | Cause::Connect | Cause::ProxyLogin | Cause::Tls => ErrorKind::Connect,
             Cause::Timeout { .. } => ErrorKind::Timeout,
             Cause::Disconnected | Cause::Malformed => ErrorKind::Disconnected,
-            Cause::HeadTooLarge { .. } | Cause::BodyTooLarge { .. } => ErrorKind::TooLarge,
+            Cause::HeadTooLarge { .. } | Cause::BodyTooLarge { .. } | Cause::Expansion { .. } => {
+                ErrorKind::TooLarge
+            }
+            Cause::Encoding => ErrorKind::Decode,
             Cause::Truncated => ErrorKind::Truncated,
             Cause::Reader { .. }
             | Cause::ReaderLength { .. }
@@ -82,6 +85,10 @@ impl Error {
     }
 
     pub(crate) fn content(meta: &Meta, kind: ErrorKind, message: String, body: Bytes) -> Self {
+        let message = match meta.undecoded() {
+            Some(encoding) => undecoded(encoding),
+            None => message,
+        };
         let message = meta.label.hide(&message).into_owned();
         let mut error = Self::new(kind, What::Said(message), Delivery::Answered).at(&meta.label);
         error.0.received = body.len() as u64;
@@ -109,6 +116,15 @@ impl Error {
         self.0.retry = after.map(|after| Retry { after, at: now.checked_add(after) });
         self
     }
+}
+
+/// Of a body that says nothing to whoever cannot decode it.
+fn undecoded(encoding: &str) -> String {
+    format!(
+        "the answer came in the encoding `{}` and was not decoded: gzip and zstd are, of answers taken \
+         in whole, with the feature `compression` and without an `accept-encoding` header of your own",
+        brief(encoding)
+    )
 }
 
 /// Why JSON could not be read. serde quotes the text that it did not expect, however long.

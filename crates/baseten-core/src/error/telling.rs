@@ -42,28 +42,14 @@ impl Inner {
             What::Cause(cause) => cause,
         };
         let received = self.received;
-        let origin = |f: &mut fmt::Formatter<'_>| match &self.call {
-            Some(call) => write!(f, "{}", call.endpoint().origin()),
-            None => f.write_str("the server"),
-        };
         match cause {
-            Cause::Resolve => {
-                f.write_str("no address found for ")?;
-                origin(f)
-            }
-            Cause::Connect => {
-                f.write_str("no connection to ")?;
-                origin(f)
-            }
+            Cause::Resolve => self.write_unreached("no address found for", f),
+            Cause::Connect => self.write_unreached("no connection to", f),
             Cause::ProxyLogin => {
-                f.write_str("the proxy on the way to ")?;
-                origin(f)?;
+                self.write_unreached("the proxy on the way to", f)?;
                 f.write_str(" wants another login: give user and password in the proxy's URL")
             }
-            Cause::Tls => {
-                f.write_str("TLS handshake failed with ")?;
-                origin(f)
-            }
+            Cause::Tls => self.write_unreached("TLS handshake failed with", f),
             Cause::Timeout { clock, limit } => self.write_timeout(*clock, *limit, f),
             Cause::Disconnected => {
                 write!(f, "the connection broke after {received} bytes of the answer")
@@ -75,6 +61,13 @@ impl Inner {
             Cause::BodyTooLarge { limit } => {
                 write!(f, "the body of the answer is over the limit of {limit} bytes")
             }
+            Cause::Expansion { limit } => {
+                write!(f, "the answer is compressed, to less than a {limit}th of its size, and more ")?;
+                f.write_str("than any text is; the header `accept-encoding: identity` asks for it plain")
+            }
+            Cause::Encoding => f.write_str(
+                "the answer is not in the encoding that its `content-encoding` names, or was cut off",
+            ),
             Cause::Truncated => {
                 write!(f, "the answer broke off after {received} bytes of its body")
             }
@@ -93,6 +86,13 @@ impl Inner {
             Cause::Credential => f.write_str("the closure of the credential failed"),
             Cause::TokenExpired { at } => write_expired(*at, f),
             Cause::Canceled => f.write_str("canceled by the caller"),
+        }
+    }
+
+    fn write_unreached(&self, what: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.call {
+            Some(call) => write!(f, "{what} {}", call.endpoint().origin()),
+            None => write!(f, "{what} the server"),
         }
     }
 
