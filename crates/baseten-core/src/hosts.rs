@@ -154,7 +154,8 @@ impl Hosts {
     }
 
     /// Another root in place of `api.baseten.co`: a host, `host:port`, or a URL without a path.
-    /// Models are then at `model-{id}.{root}`. Without a scheme it is `https`.
+    /// Models are then at `model-{id}.{root}`, and the Model APIs at `inference.` in the place of the
+    /// root's `api.`, or before a root that has none. Without a scheme it is `https`.
     ///
     /// # Errors
     /// [`InvalidUrl`] if it is no host, or has a path or query.
@@ -164,7 +165,11 @@ impl Hosts {
         if !location.prefix.is_empty() {
             return Err(InvalidUrl::new("root", &url, "has a path; use a base URL for that"));
         }
-        Ok(Self { base: Base::Root(location), ..Self::baseten() })
+        let host: &str = &location.origin.host;
+        let host = format!("inference.{}", host.strip_prefix("api.").unwrap_or(host));
+        let origin = Origin { host: host.into(), ..location.origin.clone() };
+        let model_apis = Location { origin, prefix: location.prefix.clone() };
+        Ok(Self { base: Base::Root(location), model_apis, ..Self::baseten() })
     }
 
     /// One base URL for everything: a gateway, an emulator, a server of your own. Targets keep their
@@ -341,6 +346,19 @@ mod tests {
         assert!(Hosts::root("api.example.com/v1").is_err());
         assert!(Hosts::baseten().with_host_header("a b").is_err());
         assert!(Hosts::baseten().with_host_header("a\r\nb").is_err());
+    }
+
+    #[test]
+    fn the_model_apis_are_of_the_same_installation_as_the_root() {
+        for (root, expect) in [
+            ("api.baseten.co", "https://inference.baseten.co"),
+            ("api.staging.example.com:8443", "https://inference.staging.example.com:8443"),
+            ("http://api.localhost:9000", "http://inference.localhost:9000"),
+            ("b10.example.com", "https://inference.b10.example.com"),
+        ] {
+            let model_apis = Hosts::root(root).unwrap().model_apis();
+            assert_eq!(model_apis.origin.to_string(), expect);
+        }
     }
 
     #[test]

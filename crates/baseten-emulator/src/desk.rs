@@ -56,6 +56,7 @@ impl Route {
         let route = match kind {
             Kind::Model => "predict",
             Kind::Chain => "run_remote",
+            Kind::ModelApis => "v1/chat/completions",
         };
         Self { desk, key: (kind, id.into(), route.into()) }
     }

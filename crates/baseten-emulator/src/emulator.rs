@@ -7,8 +7,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use baseten_webhook::Secret;
 use tokio::sync::oneshot;
 
+use crate::delivery::{self, Courier};
 use crate::desk::{Desk, Route};
 use crate::fault::{Fault, Step, When};
 use crate::jobs::Jobs;
@@ -64,6 +66,8 @@ pub struct Builder {
     keep_body: usize,
     max_body: u64,
     tls: bool,
+    webhook_secrets: Vec<String>,
+    webhook_pause: Duration,
 }
 
 impl Emulator {
@@ -77,7 +81,15 @@ impl Emulator {
 
     /// Options first.
     pub fn builder() -> Builder {
-        Builder { port: 0, keys: Vec::new(), keep_body: 1 << 20, max_body: 100 << 20, tls: false }
+        Builder {
+            port: 0,
+            keys: Vec::new(),
+            keep_body: 1 << 20,
+            max_body: 100 << 20,
+            tls: false,
+            webhook_secrets: Vec::new(),
+            webhook_pause: Duration::from_secs(2),
+        }
     }
 
     /// Where it listens.
@@ -131,6 +143,12 @@ impl Emulator {
     /// Installs answers for a chain; for its `run_remote` to begin with.
     pub fn chain(&self, id: &str) -> Route {
         Route::new(Arc::clone(&self.shared.desk), Kind::Chain, id)
+    }
+
+    /// Installs answers for the Model APIs; for `v1/chat/completions` to begin with. They are at
+    /// `inference.localhost:PORT`, and at `/v1` of [`url`](Self::url).
+    pub fn model_apis(&self) -> Route {
+        Route::new(Arc::clone(&self.shared.desk), Kind::ModelApis, "")
     }
 
     /// The async requests that were submitted, and what becomes of them.
@@ -228,14 +246,32 @@ impl Builder {
         self
     }
 
+    /// Signs webhooks with this secret. May be called again, for one that is being replaced. Default: none,
+    /// and no signature.
+    pub fn webhook_secret(mut self, secret: &str) -> Self {
+        self.webhook_secrets.push(secret.into());
+        self
+    }
+
+    /// Waits this long before a webhook is posted again. Default: 2 s, as Baseten does.
+    pub fn webhook_pause(mut self, pause: Duration) -> Self {
+        self.webhook_pause = pause;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
-    /// When the port cannot be bound, or the thread or its event loop cannot be started.
+    /// When a webhook secret is none, the port cannot be bound, or the thread or its event loop cannot be started.
     pub fn start(mut self) -> io::Result<Emulator> {
         if self.keys.is_empty() {
             self.keys.push(DUMMY_KEY.into());
         }
+        let secrets = self.webhook_secrets.iter().map(|secret| Secret::new(secret));
+        let secrets = secrets.collect::<Result<Vec<_>, _>>();
+        let secrets = secrets.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+        let courier = Courier { secrets, pause: self.webhook_pause };
+        let (jobs, over) = Jobs::new();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
@@ -245,7 +281,7 @@ impl Builder {
             log: Arc::new(Log::new()),
             desk: Arc::new(Desk::default()),
             script: Script::default(),
-            jobs: Jobs::new(),
+            jobs,
             keys: self.keys,
             keep_body: self.keep_body,
             max_body: self.max_body,
@@ -254,9 +290,10 @@ impl Builder {
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = mpsc::channel();
         let serving = Arc::clone(&shared);
+        let webhooks = delivery::run(shared.jobs.clone(), courier, over);
         let thread = std::thread::Builder::new()
             .name("baseten-emulator".into())
-            .spawn(move || server::run(listener, serving, stopped, ready))?;
+            .spawn(move || server::run((listener, serving), webhooks, stopped, ready))?;
         is_ready.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
         Ok(Emulator { shared, addr, ca, stop: Some(stop), thread: Some(thread) })
     }

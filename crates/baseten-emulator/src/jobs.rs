@@ -1,5 +1,6 @@
 //! Async requests: submitted, asked for, cancelled and counted, as the platform's documentation
-//! describes them. Nothing is run: a job's statuses are a list that each status request moves on.
+//! describes them. Nothing is run: a job's statuses are a list that each status request moves on. One
+//! whose webhook is on this machine goes through it by itself, and then has its webhook delivered.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::answer::Answer;
+use crate::delivery;
 use crate::route::{Kind, Stage, Target};
 
 /// The largest body of a submission, in bytes.
@@ -18,6 +21,8 @@ const MAX_BODY: usize = 262_144;
 #[derive(Clone, Debug)]
 pub struct Jobs {
     state: Arc<Mutex<State>>,
+    /// Ids of jobs whose webhook is to be delivered.
+    over: UnboundedSender<String>,
 }
 
 /// An async request.
@@ -34,6 +39,10 @@ pub struct Job {
     pub status: JobStatus,
     /// What went wrong, if it failed.
     pub errors: Vec<JobError>,
+    /// What its webhook's receiver answered, attempt by attempt; `None` is no answer.
+    pub posted: Vec<Option<u16>>,
+    /// Whether its webhook is on its way.
+    on_its_way: bool,
     created: SystemTime,
     changed: SystemTime,
     ahead: VecDeque<JobStatus>,
@@ -76,13 +85,22 @@ struct State {
 }
 
 impl Jobs {
-    pub(crate) fn new() -> Self {
+    /// Also the ids of jobs whose webhook is to be delivered.
+    pub(crate) fn new() -> (Self, UnboundedReceiver<String>) {
         let script = vec![JobStatus::Queued, JobStatus::InProgress, JobStatus::Succeeded];
-        Self { state: Arc::new(Mutex::new(State { script, jobs: Vec::new() })) }
+        let (over, to_deliver) = unbounded_channel();
+        let state = Arc::new(Mutex::new(State { script, jobs: Vec::new() }));
+        (Self { state, over }, to_deliver)
     }
 
     /// The statuses that jobs submitted from now on tell, one each time they are asked; the last
-    /// one stays. Default: `QUEUED`, `IN_PROGRESS`, `SUCCEEDED`. An empty list stays `QUEUED`.
+    /// one stays. Default: `QUEUED`, `IN_PROGRESS`, `SUCCEEDED`. An empty list stays `QUEUED`. A job
+    /// whose webhook is `http` to this machine is at the last one at once, since nobody has to ask for it.
+    ///
+    /// When such a job is over, its webhook is posted and signed
+    /// ([`Builder::webhook_secret`](crate::Builder::webhook_secret)): with the output
+    /// `{"echo": INPUT, "model": "ID"}`, or with errors. Until then its `webhook_status` is `PENDING`.
+    /// Webhooks to other machines are not posted, and count as delivered.
     pub fn script(&self, statuses: impl IntoIterator<Item = JobStatus>) {
         self.lock().script = statuses.into_iter().collect();
     }
@@ -94,7 +112,7 @@ impl Jobs {
         let known = job.is_some();
         if let Some(job) = job {
             job.ahead.clear();
-            job.enter(status);
+            self.enter(job, status);
         }
         known
     }
@@ -123,16 +141,22 @@ impl Jobs {
         }
         let mut state = self.lock();
         let now = SystemTime::now();
-        let job = Job {
+        let mut job = Job {
             request_id: request_id.into(),
             target: target.clone(),
             submission,
             status: JobStatus::Queued,
             errors: Vec::new(),
+            posted: Vec::new(),
+            on_its_way: false,
             created: now,
             changed: now,
             ahead: state.script.iter().copied().collect(),
         };
+        if let Some(last) = job.ahead.back().copied().filter(|_| job.has_local_webhook()) {
+            job.ahead.clear();
+            self.enter(&mut job, last);
+        }
         state.jobs.push(job);
         Answer::json(json!({ "request_id": request_id })).with_status(201)
     }
@@ -142,7 +166,7 @@ impl Jobs {
         let mut state = self.lock();
         let Some(job) = state.find(target, request_id) else { return unknown() };
         if let Some(next) = job.ahead.pop_front() {
-            job.enter(next);
+            self.enter(job, next);
         }
         Answer::json(json!({
             "request_id": job.request_id,
@@ -186,6 +210,57 @@ impl Jobs {
         }))
     }
 
+    /// Where a job's webhook goes, and what it says now.
+    pub(crate) fn webhook(&self, request_id: &str) -> Option<(String, String)> {
+        let state = self.lock();
+        let job = state.jobs.iter().find(|job| job.request_id == request_id)?;
+        let url = job.submission.get("webhook_endpoint")?.as_str()?.to_owned();
+        let input = job.submission.get("model_input").unwrap_or(&job.submission);
+        let output = json!({ "echo": input, "model": job.target.id });
+        let body = json!({
+            "request_id": job.request_id,
+            id_field(job.target.kind): job.target.id,
+            "deployment_id": deployment(&job.target),
+            "type": "async_request_completed",
+            "time": utc(SystemTime::now()),
+            "data": if job.errors.is_empty() { output } else { Value::Null },
+            "errors": job.errors,
+        });
+        Some((url, body.to_string()))
+    }
+
+    /// The receiver of a job's webhook has answered, or not.
+    pub(crate) fn posted(&self, request_id: &str, status: Option<u16>) {
+        let mut state = self.lock();
+        let job = state.jobs.iter_mut().find(|job| job.request_id == request_id);
+        if let Some(job) = job {
+            job.posted.push(status);
+        }
+    }
+
+    /// There will be no more attempts.
+    pub(crate) fn delivered(&self, request_id: &str) {
+        let mut state = self.lock();
+        let job = state.jobs.iter_mut().find(|job| job.request_id == request_id);
+        let Some(job) = job else { return };
+        job.on_its_way = false;
+        if !matches!(job.posted.last(), Some(Some(200..300))) {
+            job.enter(JobStatus::WebhookFailed);
+        }
+    }
+
+    /// Moves a job on, and its webhook with it.
+    fn enter(&self, job: &mut Job, status: JobStatus) {
+        job.enter(status);
+        let is_over =
+            matches!(status, JobStatus::Succeeded | JobStatus::Failed | JobStatus::Expired);
+        if is_over && !job.on_its_way && job.posted.is_empty() && job.has_local_webhook() {
+            job.on_its_way = true;
+            // Nobody listens once the emulator has stopped.
+            let _ = self.over.send(job.request_id.clone());
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -212,8 +287,14 @@ impl Job {
                 code: "MODEL_PREDICT_ERROR".into(),
                 message: "Internal Server Error (in model/chainlet).".into(),
             }],
+            JobStatus::WebhookFailed => std::mem::take(&mut self.errors),
             _ => Vec::new(),
         };
+    }
+
+    fn has_local_webhook(&self) -> bool {
+        let url = self.submission.get("webhook_endpoint").and_then(Value::as_str);
+        url.is_some_and(delivery::is_local)
     }
 
     fn webhook_status(&self) -> &'static str {
@@ -221,6 +302,7 @@ impl Job {
         match self.status {
             _ if !asked => "NO_WEBHOOK_PROVIDED",
             JobStatus::Queued | JobStatus::InProgress => "PENDING",
+            _ if self.on_its_way => "PENDING",
             JobStatus::Canceled => "CANCELED",
             JobStatus::WebhookFailed => "FAILED",
             JobStatus::Succeeded | JobStatus::Failed | JobStatus::Expired => "SUCCEEDED",
@@ -236,6 +318,7 @@ fn id_field(kind: Kind) -> &'static str {
     match kind {
         Kind::Model => "model_id",
         Kind::Chain => "chain_id",
+        Kind::ModelApis => "model",
     }
 }
 

@@ -7,20 +7,24 @@
 //! - [`Emulator`] starts, stops, and says where it listens.
 //! - [`Route`] installs [`Answer`]s: whole, streamed, raw; standing, queued, or by closure.
 //! - [`Fault`] lets something go wrong at a byte of an answer, an upload or a connection.
+//! - The Model APIs list one model, which says back what it was told, whole or streamed.
 //! - [`Frame`]s are what a WebSocket begins with; then the model echoes.
-//! - [`Jobs`] are the async requests, which move on each time they are asked for.
+//! - [`Jobs`] are the async requests, which move on each time they are asked for; webhooks to this machine
+//!   are posted and signed.
 //! - [`Seen`] tells which requests arrived, what was sent, and when a peer left.
 //!
 //! Pipelined requests are answered, but positions of faults are not exact for them.
 
 mod answer;
 mod body;
+mod delivery;
 mod desk;
 mod emulator;
 mod fault;
 mod frame;
 mod jobs;
 mod link;
+mod model_apis;
 mod platform;
 mod route;
 mod script;

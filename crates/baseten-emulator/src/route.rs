@@ -22,6 +22,8 @@ pub enum Kind {
     Model,
     /// `chain-{id}.` hosts and `/chain/{id}` prefixes.
     Chain,
+    /// The Model APIs: `inference.` hosts, and `/v1/…` on an address. Their id is empty.
+    ModelApis,
 }
 
 /// Which deployment of a model or chain a request names.
@@ -62,6 +64,8 @@ pub enum Operation {
     AsyncQueueStatus,
     /// `GET …/websocket`, to be switched to a WebSocket.
     WebSocket,
+    /// Any method on `/v1/{route}` of the Model APIs; the route with its `v1/`, without its query.
+    ModelApis(String),
     /// `GET` (status) or `DELETE` (cancel) on `/async_request/{id}`; the id, percent-decoded.
     AsyncRequest(String),
 }
@@ -85,6 +89,7 @@ impl Operation {
             Self::AsyncRunRemote => "async_run_remote".into(),
             Self::AsyncQueueStatus => "async_queue_status".into(),
             Self::WebSocket => "websocket".into(),
+            Self::ModelApis(route) => route.clone(),
             Self::AsyncRequest(_) => "async_request".into(),
         }
     }
@@ -103,7 +108,13 @@ pub(crate) fn find(
         return under(kind, id, base, method, path);
     }
     let (first, rest) = path.split_once('/').ok_or(NoRoute::NotFound)?;
+    let is_model_apis = host.is_some_and(|host| host.starts_with("inference."));
+    if first == "v1" && !rest.is_empty() {
+        let target = Target { kind: Kind::ModelApis, id: String::new(), stage: Stage::Bare };
+        return Ok((target, Operation::ModelApis(path.into())));
+    }
     let kind = match first {
+        _ if is_model_apis => return Err(NoRoute::NotFound),
         "model" => Kind::Model,
         "chain" => Kind::Chain,
         _ => return Err(NoRoute::NotFound),
@@ -257,6 +268,8 @@ mod tests {
             ("GET", "model-abc.r", "/environments/qa/websocket", Kind::Model, "abc", environment("qa"), Operation::WebSocket),
             ("GET", "chain-c1-eu.r", "/websocket", Kind::Chain, "c1", regional("eu"), Operation::WebSocket),
             ("GET", "model-abc.r", "/async_request/r1", Kind::Model, "abc", Stage::Bare, Operation::AsyncRequest("r1".into())),
+            ("POST", "inference.localhost:80", "/v1/chat/completions", Kind::ModelApis, "", Stage::Bare, Operation::ModelApis("v1/chat/completions".into())),
+            ("GET", "127.0.0.1:9", "/v1/models?x=1", Kind::ModelApis, "", Stage::Bare, Operation::ModelApis("v1/models".into())),
             ("DELETE", "model-abc-eu.r", "/async_request/r1", Kind::Model, "abc", regional("eu"), Operation::AsyncRequest("r1".into())),
         ];
         for (method, host, path, kind, id, stage, operation) in table {
@@ -287,6 +300,9 @@ mod tests {
             ("POST", "model-abc-.r", "/predict", NoRoute::NotFound, "no environment"),
             ("POST", "model-abc", "/production/predict", NoRoute::NotFound, "no root"),
             ("POST", "127.0.0.1", "/production/predict", NoRoute::NotFound, "neither host nor prefix names a model"),
+            ("POST", "inference.r", "/model/abc/predict", NoRoute::NotFound, "models have hosts of their own"),
+            ("POST", "inference.r", "/v1/", NoRoute::NotFound, "no route"),
+            ("POST", "model-abc.r", "/v1/chat/completions", NoRoute::NotFound, "a model's engine is below sync"),
             ("POST", "127.0.0.1", "/model//predict", NoRoute::NotFound, "no id"),
         ];
         for (method, host, path, answer, reason) in table {

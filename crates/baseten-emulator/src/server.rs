@@ -22,8 +22,8 @@ use crate::wire::{HttpWire, Wire};
 
 /// Serves until `stop` fires or is dropped. Whatever runs then is dropped with its sockets.
 pub(crate) fn run(
-    listener: std::net::TcpListener,
-    shared: Arc<Shared>,
+    (listener, shared): (std::net::TcpListener, Arc<Shared>),
+    webhooks: impl Future<Output = ()> + Send + 'static,
     stop: oneshot::Receiver<()>,
     ready: std::sync::mpsc::Sender<io::Result<()>>,
 ) {
@@ -40,6 +40,7 @@ pub(crate) fn run(
             // Whoever started us may be gone.
             let _ = ready.send(Ok(()));
             runtime.spawn(accept(listener, shared));
+            runtime.spawn(webhooks);
             let _ = runtime.block_on(stop);
         }
         Err(error) => {

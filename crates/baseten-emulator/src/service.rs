@@ -17,6 +17,7 @@ use crate::fault::{Action, At, Fault};
 use crate::frame::Frame;
 use crate::jobs::Jobs;
 use crate::link::Link;
+use crate::model_apis;
 use crate::route::{self, NoRoute, Operation, Target};
 use crate::script::Script;
 use crate::seen::{Arrival, Log};
@@ -169,6 +170,7 @@ impl Exchange {
             }
             Operation::AsyncQueueStatus => jobs.queue(target),
             Operation::WebSocket => Answer::websocket([]),
+            Operation::ModelApis(route) => model_apis::answer(&arrival.method, route, body),
             Operation::AsyncRequest(id) if arrival.method == "DELETE" => jobs.cancel(target, id),
             Operation::AsyncRequest(id) => jobs.status(target, id),
         }

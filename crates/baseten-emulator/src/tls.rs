@@ -9,7 +9,8 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
 /// What its certificate is good for: every form in which this crate names itself.
-const NAMES: [&str; 4] = ["localhost", "api.localhost", "*.api.localhost", "127.0.0.1"];
+const NAMES: [&str; 5] =
+    ["localhost", "api.localhost", "*.api.localhost", "inference.localhost", "127.0.0.1"];
 
 /// The authority's certificate, and what accepts TLS connections.
 pub(crate) struct Tls {

@@ -5,11 +5,38 @@
 #[path = "facades/both.rs"]
 mod both;
 
-use baseten::openai::{ChatRequest, Message};
+use baseten::openai::{ChatRequest, EmbeddingRequest, Message};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator};
 use serde_json::json;
 
 both! {
+    fn the_model_apis_are_on_a_host_of_their_own() {
+        let emulator = Emulator::start().unwrap();
+        let client = client!(emulator);
+        let below = facade::Client::builder().api_key(DUMMY_KEY).base_url(emulator.url());
+        let host = format!("inference.localhost:{}", emulator.addr().port());
+        for (client, host) in [(client, host), (below.build().unwrap(), emulator.addr().to_string())] {
+            let apis = client.model_apis().unwrap();
+            let served = wait(apis.models()).unwrap().value;
+            assert_eq!(served[0].id, "emulated/echo");
+            let request = ChatRequest::new(&served[0].id, [Message::user("hi")]);
+            assert_eq!(wait(apis.chat(&request)).unwrap().value.text(), "hi");
+            let mut stream = wait(apis.chat_stream(&request)).unwrap();
+            let mut text = String::new();
+            while let Some(chunk) = wait(stream.chunk()).unwrap() {
+                text.push_str(&chunk.text());
+            }
+            assert_eq!((&*text, stream.end().is_some()), ("hi", true));
+            emulator.model_apis().then(Answer::platform_error(429).header("retry-after-ms", "1"));
+            assert_eq!(wait(apis.chat(&request)).unwrap().meta.attempts(), 2);
+            let error = wait(apis.embeddings(&EmbeddingRequest::new("m", ["a"]))).unwrap_err();
+            assert_eq!(error.status().unwrap().as_u16(), 404, "there are none");
+            let seen = emulator.seen();
+            let last = seen.last().unwrap();
+            assert_eq!((last.host.as_deref(), &*last.path), (Some(&*host), "/v1/embeddings"));
+        }
+    }
+
     fn a_base_url_may_end_in_v1_or_not() {
         for end in ["", "/", "/v1", "/v1/"] {
             let emulator = Emulator::start().unwrap();
