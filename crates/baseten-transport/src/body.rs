@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use baseten_core::{Cause, Clock, Failure, Framing, Origin, Source};
 use bytes::Bytes;
@@ -13,7 +13,6 @@ use crate::connection::Connection;
 use crate::failure;
 use crate::net::{Elapsed, Net};
 use crate::pool::Pool;
-use crate::wire::Reads;
 
 /// A body that is still on its connection. Dropping it closes the connection; reading it to its end
 /// gives the connection back.
@@ -147,12 +146,13 @@ impl<N: Net> Body<N> {
 
 impl<N: Net> Drop for Body<N> {
     fn drop(&mut self) {
-        let Some((connection, incoming)) = self.live.as_mut().filter(|_| self.over) else { return };
-        let cx = &mut Context::from_waker(Waker::noop());
-        let Connection { link, wire, .. } = &mut **connection;
-        let next = wire.with_reads(Reads::Now, || link.poll_frame(incoming, true, cx));
-        if let Poll::Ready(None) = next {
-            self.finish();
+        let Some((mut connection, incoming)) = self.live.take().filter(|_| self.over) else {
+            return;
+        };
+        // Most servers write the end of the framing on its own, a moment after the content.
+        connection.rest = Some(incoming);
+        if !matches!(connection.poll_rest(), Poll::Ready(false)) {
+            self.pool.checkin(&self.origin, connection);
         }
     }
 }

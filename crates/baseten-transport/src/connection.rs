@@ -35,6 +35,9 @@ pub(crate) struct Connection<N: Net> {
     pub(crate) keep_alive: Option<Duration>,
     /// Whether it has served a call.
     pub(crate) reused: bool,
+    /// An answer whose content is over, while the end of its framing has not come: it has to before
+    /// another call.
+    pub(crate) rest: Option<Incoming>,
     /// Those of the call that it serves.
     pub(crate) limits: Limits,
     /// While it serves a call, and where their number is limited. The last, since it is passed on when
@@ -73,6 +76,7 @@ impl<N: Net> Connection<N> {
             idle_since: now,
             keep_alive: None,
             reused: false,
+            rest: None,
             limits: Limits::default(),
             slot: None,
         })
@@ -84,9 +88,24 @@ impl<N: Net> Connection<N> {
         if self.home != N::home() {
             return false;
         }
+        if self.rest.is_some() {
+            let ended = matches!(self.poll_rest(), Poll::Ready(true));
+            return ended && self.wire.with_reads(Reads::Now, || self.link.settle());
+        }
         // Its exchange was over when it came here: with nothing since, there is nothing to notice.
         let silent = self.wire.socket.is_silent();
         silent || self.wire.with_reads(Reads::Now, || self.link.settle())
+    }
+
+    /// Looks, without waiting, whether the rest of the last answer is its end; `false` if it is more.
+    pub(crate) fn poll_rest(&mut self) -> Poll<bool> {
+        let Some(rest) = &mut self.rest else { return Poll::Ready(true) };
+        let cx = &mut Context::from_waker(Waker::noop());
+        let next = self.wire.with_reads(Reads::Now, || self.link.poll_frame(rest, true, cx));
+        next.map(|frame| {
+            self.rest = None;
+            frame.is_none()
+        })
     }
 
     /// Whether its exchange is over and it could take another one. Nothing is read for that: what

@@ -58,9 +58,9 @@ impl<N: Net> Pool<N> {
         }
     }
 
-    /// Keeps a connection whose exchange is over.
+    /// Keeps a connection whose exchange is over, but for an end that may come until it is wanted.
     pub(crate) fn checkin(&self, origin: &Origin, mut connection: Box<Connection<N>>) {
-        if !connection.is_done() {
+        if connection.rest.is_none() && !connection.is_done() {
             return;
         }
         // Passed on when the connection is there to be taken.
