@@ -151,19 +151,24 @@ impl Endpoint {
     /// Where `operation` on `target` is.
     ///
     /// # Errors
-    /// [`InvalidOperation`] if a chain is asked to predict or a model to run remotely.
+    /// [`InvalidOperation`] if a chain is asked to predict or a model to run remotely, or if the target has
+    /// both a regional environment and another deployment.
     pub fn new(
         hosts: &Hosts,
         target: &Target,
         operation: &Operation,
     ) -> Result<Self, InvalidOperation> {
         let row = operation.row();
-        let misfit = |has, takes| Err(InvalidOperation { operation: operation.name(), has, takes });
+        let misfit = |has, takes| {
+            let operation = operation.name();
+            Err(InvalidOperation(Fault::Misfit { operation, has, takes }))
+        };
         match (&target.subject, row.fits) {
             (Subject::Model(_), Fits::Chain) => return misfit("a model", "a chain"),
             (Subject::Chain(_), Fits::Model) => return misfit("a chain", "a model"),
             _ => {}
         }
+        InvalidOperation::check(target)?;
         let location = hosts.locate(&target.host_label());
         let stage = if row.staged { target.path_prefix() } else { String::new() };
         let path = format!("{}{stage}{}", location.prefix, row.path);
@@ -280,18 +285,34 @@ impl Endpoint {
     }
 }
 
-/// An operation that its target does not have.
+/// An operation that its target does not have, or a target that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidOperation {
-    operation: &'static str,
-    has: &'static str,
-    takes: &'static str,
+pub struct InvalidOperation(Fault);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fault {
+    Misfit { operation: &'static str, has: &'static str, takes: &'static str },
+    Mixed,
+}
+
+impl InvalidOperation {
+    /// A regional host takes bare paths alone.
+    pub(crate) fn check(target: &Target) -> Result<(), Self> {
+        if target.mixed { Err(Self(Fault::Mixed)) } else { Ok(()) }
+    }
 }
 
 impl fmt::Display for InvalidOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, has, takes } = self;
-        write!(f, "{operation} was asked of {has}, only {takes} has it")
+        match &self.0 {
+            Fault::Misfit { operation, has, takes } => {
+                write!(f, "{operation} was asked of {has}, only {takes} has it")
+            }
+            Fault::Mixed => f.write_str(
+                "a regional environment was combined with another deployment, and its host has no \
+                 other: name one of them",
+            ),
+        }
     }
 }
 

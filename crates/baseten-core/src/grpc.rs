@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::access::Access;
 use crate::credential::Credential;
 use crate::delivery::Delivery;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, InvalidOperation};
 use crate::error::Error;
 use crate::hosts::Origin;
 use crate::request::KEY_IN_THE_CLEAR;
@@ -51,6 +51,7 @@ const DEPLOYMENT: HeaderName = HeaderName::from_static("x-baseten-deployment");
 impl Grpc {
     pub(crate) fn new(access: &Access, target: &Target) -> Result<Self, Error> {
         let refused = |why: &str| Error::request(format!("gRPC was asked of {why}"));
+        InvalidOperation::check(target)?;
         let Subject::Model(id) = &target.subject else {
             return Err(refused("a chain, only a model has it"));
         };

@@ -15,6 +15,8 @@ use crate::id::{self, ChainId, DeploymentId, EnvironmentName, InvalidId, ModelId
 pub struct Target {
     pub(crate) subject: Subject,
     pub(crate) stage: Stage,
+    /// A regional environment and another deployment were both asked for.
+    pub(crate) mixed: bool,
 }
 
 /// What is deployed.
@@ -27,7 +29,8 @@ pub enum Subject {
     Chain(ChainId),
 }
 
-/// Which deployment of it is called. The last one set counts.
+/// Which deployment of it is called. The last one set counts, but a regional environment excludes all
+/// others: such a target has no [`crate::Endpoint`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
@@ -47,31 +50,31 @@ impl Target {
     /// The production deployment of a model.
     #[must_use]
     pub fn model(id: ModelId) -> Self {
-        Self { subject: Subject::Model(id), stage: Stage::Production }
+        Self { subject: Subject::Model(id), stage: Stage::Production, mixed: false }
     }
 
     /// The production deployment of a chain.
     #[must_use]
     pub fn chain(id: ChainId) -> Self {
-        Self { subject: Subject::Chain(id), stage: Stage::Production }
+        Self { subject: Subject::Chain(id), stage: Stage::Production, mixed: false }
     }
 
     /// The deployment that a named environment points to.
     #[must_use]
     pub fn environment(self, name: EnvironmentName) -> Self {
-        Self { stage: Stage::Environment(name), ..self }
+        self.at(Stage::Environment(name))
     }
 
     /// The development deployment.
     #[must_use]
     pub fn development(self) -> Self {
-        Self { stage: Stage::Development, ..self }
+        self.at(Stage::Development)
     }
 
     /// One deployment by its id.
     #[must_use]
     pub fn deployment(self, id: DeploymentId) -> Self {
-        Self { stage: Stage::Deployment(id), ..self }
+        self.at(Stage::Deployment(id))
     }
 
     /// A regional environment, reached on a host of its own (`model-{id}-{name}.api.baseten.co`).
@@ -82,7 +85,7 @@ impl Target {
     pub fn regional(self, name: EnvironmentName) -> Result<Self, InvalidId> {
         let what = "regional environment name";
         id::parse_label(what, name.as_str(), id::LABEL_MAX)?;
-        let target = Self { stage: Stage::Regional(name), ..self };
+        let target = self.at(Stage::Regional(name));
         let len = target.host_label().len();
         if len > id::LABEL_MAX {
             return Err(InvalidId::too_long(
@@ -92,6 +95,12 @@ impl Target {
             ));
         }
         Ok(target)
+    }
+
+    fn at(self, stage: Stage) -> Self {
+        let is_regional = |stage: &Stage| matches!(stage, Stage::Regional(_));
+        let differ = is_regional(&self.stage) != is_regional(&stage);
+        Self { mixed: self.mixed || (differ && self.stage != Stage::Production), stage, ..self }
     }
 
     /// What is called.

@@ -24,7 +24,7 @@ both! {
             let mut stream = wait(apis.chat_stream(&request)).unwrap();
             let mut text = String::new();
             while let Some(chunk) = wait(stream.chunk()).unwrap() {
-                text.push_str(&chunk.text());
+                text.push_str(chunk.text());
             }
             assert_eq!((&*text, stream.end().is_some()), ("hi", true));
             emulator.model_apis().then(Answer::platform_error(429).header("retry-after-ms", "1"));

@@ -240,9 +240,8 @@ impl Template {
     }
 
     pub(crate) fn content_type(&self, content_type: &str) -> Result<HeaderValue, Error> {
-        HeaderValue::from_str(content_type).map_err(|_| {
-            Error::request("the content type has a control byte or is not ASCII").at(&self.label)
-        })
+        HeaderValue::from_str(content_type)
+            .map_err(|_| Error::request("the content type has a control byte").at(&self.label))
     }
 
     /// JSON, which is what templates hold, unless said otherwise.
@@ -275,7 +274,7 @@ pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, Heade
     }
     match HeaderValue::from_str(value) {
         Ok(value) => Ok((name, value)),
-        Err(_) => Err(format!("the value of header {name} has a control byte or is not ASCII")),
+        Err(_) => Err(format!("the value of header {name} has a control byte")),
     }
 }
 
