@@ -22,8 +22,12 @@ impl Collect for ChatStream {
         named: bool,
         chunk: &mut ChatChunk,
     ) -> Result<bool, StreamErrorKind> {
-        if let Some(slot) = self.repeat.apply(event, chunk) {
+        if let Some(slot) = self.repeat.apply_text(event, chunk) {
             self.collector.push_repeat(chunk, slot);
+            return Ok(true);
+        }
+        if self.repeat.apply_choices(event, chunk).is_some() {
+            self.collector.push(chunk);
             return Ok(true);
         }
         match document::read::<ChatChunk>("an event of the stream", event) {

@@ -1,14 +1,14 @@
-//! The events of a stream repeat each other but for a few letters of text.
+//! The events of a stream repeat each other but for a few letters.
 //!
-//! [`Repeat`] remembers the bytes around the one text that an event was about. An event with the same
-//! bytes around another text has the same JSON but for that text: it need not be parsed. This is a
-//! proof, not a guess: between the quotes stands what cannot end a JSON string, or what is itself
-//! parsed as one.
+//! [`Repeat`] remembers the bytes around the `choices` of an event, and those around the one text that
+//! it was about. An event with the same bytes around other choices, or around another text, has the
+//! same JSON but for those: the rest need not be parsed. This is a proof, not a guess: what stands
+//! between is parsed as the one value that it must be, or is a text that cannot end a JSON string.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ChatChunk;
+use crate::{ChatChunk, ChunkChoice};
 
 /// Which text of a chunk an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,66 +52,112 @@ impl Slot {
     }
 }
 
-/// What stood around the text of the last event that was parsed.
+/// What the last event had that the next one may have again.
 #[derive(Debug, Default)]
 pub(crate) struct Repeat {
-    /// Up to the text, with its opening quote.
-    head: Vec<u8>,
-    /// From the closing quote on.
-    tail: Vec<u8>,
+    around_choices: Around,
+    around_text: Around,
+    /// Which text that is; `None` if the last event was about none, or about more.
     slot: Option<Slot>,
-    /// How often in a row something was learnt and never seen again.
-    vain: u8,
 }
 
-/// Some streams never repeat: every event has its own counts or probabilities. After this many vain
-/// tries they are not searched for texts any more.
-const TRIES: u8 = 8;
-
 impl Repeat {
-    /// Puts the text of an event into `chunk`, which must be the last one, if the event repeats it.
-    pub(crate) fn apply(&mut self, event: &[u8], chunk: &mut ChatChunk) -> Option<Slot> {
+    /// Puts the text of an event into `chunk`, which must be the last one, if the event repeats all else.
+    pub(crate) fn apply_text(&mut self, event: &[u8], chunk: &mut ChatChunk) -> Option<Slot> {
         let slot = self.slot?;
-        let inside = event.strip_prefix(&self.head[..])?.strip_suffix(&self.tail[..])?;
+        let inside = self.around_text.inside(event)?;
         let text = slot.text(chunk)?;
         if inside.iter().all(|byte| !matches!(byte, b'"' | b'\\' | ..0x20)) {
             let new = str::from_utf8(inside).ok()?;
             text.clear();
             text.push_str(new);
         } else {
-            let quoted = &event[self.head.len() - 1..self.head.len() + inside.len() + 1];
-            *text = serde_json::from_slice(quoted).ok()?;
+            let start = self.around_text.head.len();
+            *text = serde_json::from_slice(&event[start - 1..=start + inside.len()]).ok()?;
         }
-        self.vain = 0;
+        (self.around_choices.vain, self.around_text.vain) = (0, 0);
         Some(slot)
     }
 
-    /// Remembers what stands around the text of an event that was parsed into `chunk`.
+    /// Puts the choices of an event into `chunk`, which must be the last one, if the event repeats all
+    /// else. Without choices it may be an error, which is for others to say.
+    pub(crate) fn apply_choices(&mut self, event: &[u8], chunk: &mut ChatChunk) -> Option<()> {
+        let inside = str::from_utf8(self.around_choices.inside(event)?).ok()?;
+        let choices: Vec<ChunkChoice> = serde_json::from_str(inside).ok()?;
+        if choices.is_empty() {
+            return None;
+        }
+        chunk.choices = choices;
+        self.around_choices.vain = 0;
+        self.learn_text(event, inside, chunk);
+        Some(())
+    }
+
+    /// Remembers what stands around the choices and the text of an event that was parsed into `chunk`.
     pub(crate) fn learn(&mut self, event: &[u8], chunk: &ChatChunk) {
+        (self.slot, self.around_choices.known) = (None, false);
+        if self.around_choices.vain == TRIES {
+            return;
+        }
+        let Ok(text) = str::from_utf8(event) else { return };
+        let Ok(Places { choices }) = serde_json::from_str(text) else { return };
+        self.around_choices.learn(event, choices.get().as_bytes());
+        self.learn_text(event, choices.get(), chunk);
+    }
+
+    fn learn_text(&mut self, event: &[u8], choices: &str, chunk: &ChatChunk) {
         self.slot = None;
-        if self.vain == TRIES {
+        if self.around_text.vain == TRIES {
             return;
         }
         let Some(slot) = Slot::of(chunk) else { return };
-        let Ok(event) = str::from_utf8(event) else { return };
-        let Some(text) = Places::find(event, slot) else { return };
-        let start = text.as_ptr().addr() - event.as_ptr().addr(); // `text` is a part of `event`
-        self.head.clear();
-        self.head.extend_from_slice(&event.as_bytes()[..=start]);
-        self.tail.clear();
-        self.tail.extend_from_slice(&event.as_bytes()[start + text.len() - 1..]);
+        let Some(text) = Choice::find(choices, slot) else { return };
+        self.around_text.learn(event, text.as_bytes());
         self.slot = Some(slot);
+    }
+}
+
+/// The bytes around a part of an event.
+#[derive(Debug, Default)]
+struct Around {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    known: bool,
+    /// How often in a row something was learnt and never seen again.
+    vain: u8,
+}
+
+/// Some streams never repeat: every event has its own counts or probabilities. After this many vain
+/// tries they are not searched any more.
+const TRIES: u8 = 8;
+
+impl Around {
+    /// What an event has between the same bytes.
+    fn inside<'a>(&self, event: &'a [u8]) -> Option<&'a [u8]> {
+        let inside = || event.strip_prefix(&self.head[..])?.strip_suffix(&self.tail[..]);
+        self.known.then(inside)?
+    }
+
+    /// Remembers what stands around `part`, which must be a slice of `event`.
+    fn learn(&mut self, event: &[u8], part: &[u8]) {
+        let start = part.as_ptr().addr() - event.as_ptr().addr();
+        self.head.clear();
+        self.head.extend_from_slice(&event[..start]);
+        self.tail.clear();
+        self.tail.extend_from_slice(&event[start + part.len()..]);
+        self.known = true;
         self.vain += 1;
     }
 }
 
-/// Where in an event its texts stand.
+/// Where in an event its choices stand.
 #[derive(Deserialize)]
 struct Places<'a> {
     #[serde(borrow)]
-    choices: [Choice<'a>; 1],
+    choices: &'a RawValue,
 }
 
+/// Where in its choices its texts stand.
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow)]
@@ -142,16 +188,16 @@ struct Function<'a> {
     arguments: &'a RawValue,
 }
 
-impl<'a> Places<'a> {
-    /// The text of a slot with its quotes, as a part of `event`.
-    fn find(event: &'a str, slot: Slot) -> Option<&'a str> {
-        let Self { choices: [Choice { delta }] } = serde_json::from_str(event).ok()?;
+impl<'a> Choice<'a> {
+    /// The text of a slot without its quotes, as a part of `choices`.
+    fn find(choices: &'a str, slot: Slot) -> Option<&'a str> {
+        let [Self { delta }] = serde_json::from_str(choices).ok()?;
         let text = match slot {
             Slot::Content => delta.content,
             Slot::ReasoningContent => delta.reasoning_content,
             Slot::Reasoning => delta.reasoning,
             Slot::Arguments => delta.tool_calls?.first().map(|call| call.function.arguments),
         };
-        text.map(RawValue::get).filter(|text| text.starts_with('"'))
+        text.map(RawValue::get)?.strip_prefix('"')?.strip_suffix('"')
     }
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use baseten_openai::{
-    ChatCollector, ChatDecoder, ChatRequest, ChatResponse, CompletionResponse, FinishReason,
-    Message, Progress, StreamEnd, StreamErrorKind,
+    ChatChunk, ChatCollector, ChatDecoder, ChatRequest, ChatResponse, CompletionResponse,
+    FinishReason, Message, Progress, StreamEnd, StreamErrorKind,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -163,6 +163,46 @@ fn every_shape_of_an_error_in_a_stream_fails_it() {
     }
     let fine = format!("data: {{\"error\":null,\"choices\":[]}}\n\n{ONE}{STOP}{DONE}");
     assert_eq!(run(&fine).unwrap().0, StreamEnd::Done, "an error that is null is none");
+}
+
+#[test]
+fn an_event_that_repeats_all_but_its_choices_is_read_as_by_itself() {
+    let event = |choices: &str| format!("{{\"id\":\"c\",\"choices\":{choices},\"x\":[1]}}");
+    let text =
+        |text: &str| event(&format!("[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]"));
+    let flat = |choices: &str| format!("{{\"message\":\"boom\",\"code\":1,\"choices\":{choices}}}");
+    let last = r#"[{"index":0,"delta":{},"finish_reason":"stop"}]"#;
+    #[rustfmt::skip]
+    let table = [
+        ("another form of choices, then the first again", vec![text("a"), text("b"), event(last), text("c")]),
+        ("two choices, then one", vec![
+            text("a"), event(r#"[{"index":1,"delta":{"content":"x"}},{"index":0,"delta":{"content":"y"}}]"#), text("b"),
+        ]),
+        ("members that a choice had are not left behind", vec![
+            event(r#"[{"index":0,"delta":{"content":"a"},"y":1,"logprobs":{"content":[]}}]"#),
+            event(r#"[{"index":0,"delta":{"content":"b"}}]"#), text("c"),
+        ]),
+        ("what has the shape of choices within them", vec![text("a"), event(r#"[{"index":0,"delta":{"choices":[]}}]"#)]),
+        ("blanks around the choices", vec![text("a"), event(" [ ] "), event(&format!(" {last} "))]),
+        ("none, or null", vec![text("a"), event("[]"), event("null"), text("b")]),
+        ("a usage behind them", vec![text("a"), text("b").replace("[1]", "[1],\"usage\":{}"), text("c")]),
+    ];
+    for (why, events) in table {
+        let mut decoder = ChatDecoder::new();
+        decoder.push(
+            events.iter().map(|event| format!("data: {event}\n\n")).collect::<String>().into(),
+        );
+        for event in &events {
+            assert_eq!(decoder.advance().unwrap(), Progress::Chunk, "{why}");
+            let alone: ChatChunk = serde_json::from_str(event).unwrap();
+            assert_eq!(*decoder.chunk(), alone, "{why}: {event}");
+        }
+    }
+    // What is an error without choices is one, whatever the event before it had.
+    let mut decoder = ChatDecoder::new();
+    decoder.push(format!("data: {}\n\ndata: {}\n\n", flat(last), flat("[]")).into());
+    assert_eq!(decoder.advance().unwrap(), Progress::Chunk);
+    assert!(matches!(decoder.advance().unwrap_err().kind(), StreamErrorKind::Failed(_)));
 }
 
 #[test]
