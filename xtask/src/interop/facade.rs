@@ -23,6 +23,13 @@ pub(crate) enum Facade {
     Blocking(baseten_blocking::Model),
 }
 
+/// The one chain behind a base URL.
+#[derive(Clone, Debug)]
+pub(crate) enum Chained {
+    Async(Arc<Runtime>, baseten::Chain),
+    Blocking(baseten_blocking::Chain),
+}
+
 /// Which facade.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
@@ -80,6 +87,16 @@ impl Client {
         }
     }
 
+    /// The chain there, whatever its id.
+    pub(crate) fn chain(&self, options: CallOptions) -> Result<Chained, Error> {
+        match self {
+            Self::Async(runtime, client) => {
+                Ok(Chained::Async(runtime.clone(), client.chain(MODEL)?.options(options)))
+            }
+            Self::Blocking(client) => Ok(Chained::Blocking(client.chain(MODEL)?.options(options))),
+        }
+    }
+
     /// The gateway there.
     pub(crate) fn gateway(&self) -> Result<Engine, Error> {
         match self {
@@ -87,6 +104,19 @@ impl Client {
                 Ok(Engine::Async(runtime.clone(), client.model_apis()?))
             }
             Self::Blocking(client) => Ok(Engine::Blocking(client.model_apis()?)),
+        }
+    }
+}
+
+impl Chained {
+    pub(crate) fn run_remote<I, O>(&self, input: &I) -> Result<Response<O>, Error>
+    where
+        I: Serialize + ?Sized,
+        O: DeserializeOwned,
+    {
+        match self {
+            Self::Async(runtime, chain) => runtime.block_on(chain.run_remote(input)),
+            Self::Blocking(chain) => chain.run_remote(input),
         }
     }
 }

@@ -1,5 +1,7 @@
-//! Baseten's own Truss server: installed, laid out as in its image, asked what a model is asked.
+//! Baseten's own Truss server: installed, laid out as in its image, asked what a model is asked; and a
+//! chain of two such servers.
 
+mod chain;
 mod streams;
 mod websocket;
 mod whole;
@@ -16,6 +18,7 @@ use super::facade::{Client, Facade, Wait};
 use super::server::{Launch, Server};
 use super::venv::{Venv, Wanted, run as run_command};
 use super::{Run, Unready};
+use chain::Chainlets;
 use websocket::Talker;
 
 /// A folder with the server's code and a truss in it, as in the image that Baseten builds.
@@ -23,7 +26,7 @@ use websocket::Talker;
 struct App(PathBuf);
 
 pub(super) fn run(run: &mut Run) -> Result<(), Unready> {
-    let (apps, venv) = run.phase("install", |run| install(&run.sources, &run.folder))?;
+    let (apps, venv, chainlets) = run.phase("install", |run| install(&run.sources, &run.folder))?;
     let server = run.start(|sources, _| apps.predicts.start(&venv, sources))?;
     for cases in [whole::CASES, streams::CASES] {
         run.cases("", cases, server.address(), |wait, edge| {
@@ -34,6 +37,16 @@ pub(super) fn run(run: &mut Run) -> Result<(), Unready> {
     drop(server);
     let server = run.start(|sources, _| apps.talks.start(&venv, sources))?;
     talk(run, websocket::CASES, &server);
+    drop(server);
+    let mut inner = None;
+    let entry = run.start(|sources, _| {
+        let (asked, entry) = chainlets.start(sources)?;
+        inner = Some(asked);
+        Ok(entry)
+    })?;
+    run.cases("chain: ", chain::CASES, entry.address(), |wait, edge| {
+        Client::new(wait, &edge.base_url())?.chain(patient())
+    });
     Ok(())
 }
 
@@ -69,16 +82,17 @@ struct Apps {
 }
 
 /// Installs truss, has it lay our trusses out, and installs what they need to run.
-fn install(sources: &Path, folder: &Path) -> Result<(Apps, Venv), Unready> {
+fn install(sources: &Path, folder: &Path) -> Result<(Apps, Venv, Chainlets), Unready> {
     let cli = cli(sources, folder)?;
     let predicts = App::lay_out(&cli, &sources.join("truss"), folder)?;
     let talks = App::lay_out(&cli, &sources.join("truss-websocket"), &folder.join("websocket"))?;
-    let requirements = predicts.requirements()?;
+    let requirements = predicts.requirements(&[])?;
     let pins = sources.join("pins/truss-server.txt");
     let constraints = [&*predicts.file("constraints.txt"), &pins];
     let wanted = Wanted { requirements: &requirements, constraints: &constraints };
     let venv = Venv::ready(&folder.join("server"), &wanted).map_err(Unready::NotInstalled)?;
-    Ok((Apps { predicts, talks }, venv))
+    let chainlets = Chainlets::install(&cli, sources, &folder.join("chain"))?;
+    Ok((Apps { predicts, talks }, venv, chainlets))
 }
 
 impl App {
@@ -92,20 +106,25 @@ impl App {
             (context.join("server"), app.0.clone()),
             (context.join("model"), app.file("model")),
             (context.join("config.yaml"), app.file("config.yaml")),
+            (context.join("packages"), app.file("packages")),
         ] {
-            fs::rename(&from, &to).map_err(|e| format!("{}: {e}", from.display()))?;
+            // Only chainlets have packages.
+            if from.exists() {
+                fs::rename(&from, &to).map_err(|e| format!("{}: {e}", from.display()))?;
+            }
         }
         Ok(app)
     }
 
-    /// What the server's template requires, without the line that names an index.
-    fn requirements(&self) -> Result<PathBuf, String> {
+    /// What the server's template requires, without the line that names an index, and more.
+    fn requirements(&self, more: &[&str]) -> Result<PathBuf, String> {
         let file = self.file("requirements.txt");
         let edit = || {
             let text = fs::read_to_string(&file)?;
             let lines = text.lines().filter(|line| !line.starts_with("-i "));
             // The server answers with it (fastapi's `ORJSONResponse`); the base image brings it.
-            let lines: Vec<&str> = lines.chain(["orjson"]).collect();
+            let lines = lines.chain(["orjson"]).chain(more.iter().copied());
+            let lines: Vec<&str> = lines.collect();
             fs::write(&file, lines.join("\n"))
         };
         edit().map_err(|e: io::Error| format!("{}: {e}", file.display()))?;

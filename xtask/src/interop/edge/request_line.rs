@@ -140,7 +140,7 @@ fn translated(request_line: &[u8]) -> Vec<u8> {
 fn in_container(target: &str) -> String {
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     match without_stage(path) {
-        "/predict" => format!("/v1/models/model:predict{query}"),
+        "/predict" | "/run_remote" => format!("/v1/models/model:predict{query}"),
         "/websocket" => format!("/v1/websocket{query}"),
         rest => match rest.strip_prefix("/sync") {
             Some(route) if route.starts_with('/') => format!("{route}{query}"),
