@@ -184,7 +184,8 @@ impl Hosts {
     }
 
     /// Sends this `Host` header whatever address is connected to (for a local router that tells
-    /// models apart by it). TLS still verifies the name that is connected to.
+    /// models apart by it). TLS still verifies the name that is connected to, unless the `Tls` of the transport
+    /// has a server name of its own.
     ///
     /// # Errors
     /// [`InvalidUrl`] if it is no host name with an optional port.

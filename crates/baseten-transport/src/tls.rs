@@ -33,6 +33,8 @@ pub struct Tls {
     config: Arc<ClientConfig>,
     /// `None` for a configuration of the caller's own.
     parts: Option<Parts>,
+    /// In place of the host's name.
+    server_name: Option<ServerName<'static>>,
 }
 
 /// What a configuration is made of.
@@ -52,7 +54,7 @@ impl Tls {
     /// they fail on it. Set no ALPN protocol but `http/1.1`.
     #[must_use]
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self { config, parts: None }
+        Self { config, parts: None, server_name: None }
     }
 
     /// Trusts these certificates (PEM with one or more, or the DER of one) beside the others.
@@ -63,7 +65,7 @@ impl Tls {
         let parts = self.parts()?;
         let mut roots = (*parts.roots).clone();
         add(&mut roots, certificates)?;
-        Parts { roots: Arc::new(roots), ..parts }.build()
+        self.made_of(Parts { roots: Arc::new(roots), ..parts })
     }
 
     /// Trusts these certificates (PEM with one or more, or the DER of one) and no others: not the
@@ -74,7 +76,7 @@ impl Tls {
     pub fn with_only_roots(&self, certificates: &[u8]) -> Result<Self, InvalidTls> {
         let mut roots = RootCertStore::empty();
         add(&mut roots, certificates)?;
-        Parts { roots: Arc::new(roots), ..self.parts()? }.build()
+        self.made_of(Parts { roots: Arc::new(roots), ..self.parts()? })
     }
 
     /// Shows this certificate (PEM, first the certificate and then its chain) to a server that asks
@@ -97,7 +99,7 @@ impl Tls {
             ),
             error => InvalidTls::new("client key", error),
         })?;
-        Parts { identity: Some(Arc::new((chain, key))), ..self.parts()? }.build()
+        self.made_of(Parts { identity: Some(Arc::new((chain, key))), ..self.parts()? })
     }
 
     /// Encrypts with this provider in place of ring.
@@ -106,7 +108,7 @@ impl Tls {
     /// [`InvalidTls`] if it has no cipher suite for TLS 1.2 or 1.3, or cannot sign with the client
     /// key.
     pub fn with_provider(&self, provider: Arc<CryptoProvider>) -> Result<Self, InvalidTls> {
-        Parts { provider, ..self.parts()? }.build()
+        self.made_of(Parts { provider, ..self.parts()? })
     }
 
     /// Trusts the certificates in these files beside the others: `file` has them in PEM, and so has
@@ -136,12 +138,31 @@ impl Tls {
                 let _ = read(&path).and_then(|certificates| add(&mut roots, &certificates));
             }
         }
-        Parts { roots: Arc::new(roots), ..parts }.build()
+        self.made_of(Parts { roots: Arc::new(roots), ..parts })
+    }
+
+    /// Asks the server for this name (SNI), and wants a certificate for it, whatever host is connected
+    /// to: for a private link or a gateway by its address. It goes for every origin of a client, so give
+    /// that one base URL. The key still goes to this URL's origin alone, and whoever holds a
+    /// trusted certificate for the name counts as that origin. The `Host` header is a matter of its own:
+    /// [`baseten_core::Hosts::with_host_header`].
+    ///
+    /// # Errors
+    /// [`InvalidTls`] if it is no DNS name or IP address.
+    pub fn with_server_name(&self, name: &str) -> Result<Self, InvalidTls> {
+        let server_name = ServerName::try_from(name.to_owned())
+            .map_err(|_| InvalidTls::new("server name", "it is no DNS name or IP address"))?;
+        Ok(Self { server_name: Some(server_name), ..self.clone() })
     }
 
     fn parts(&self) -> Result<Parts, InvalidTls> {
         let own = "it is a configuration of your own, and stands as it is: change it before you hand it over";
         self.parts.clone().ok_or_else(|| InvalidTls::new("configuration", own))
+    }
+
+    /// The same, but for these parts.
+    fn made_of(&self, parts: Parts) -> Result<Self, InvalidTls> {
+        Ok(Self { server_name: self.server_name.clone(), ..parts.build()? })
     }
 }
 
@@ -157,7 +178,7 @@ impl Parts {
                 .with_client_auth_cert(chain.clone(), key.clone_key())
                 .map_err(|error| InvalidTls::new("client certificate", error))?,
         };
-        Ok(Tls { config: Arc::new(config), parts: Some(self) })
+        Ok(Tls { config: Arc::new(config), parts: Some(self), server_name: None })
     }
 }
 
@@ -191,6 +212,7 @@ impl fmt::Debug for Tls {
         let parts = self.parts.as_ref();
         f.debug_struct("Tls")
             .field("roots", &parts.map(|parts| parts.roots.len()))
+            .field("server_name", &self.server_name)
             .field("client_certificate", &parts.map(|parts| parts.identity.is_some()))
             .finish_non_exhaustive()
     }
@@ -224,16 +246,23 @@ impl From<InvalidTls> for baseten_core::Error {
 }
 
 /// Makes the session of a new connection.
-pub(crate) struct Sessions(Arc<ClientConfig>);
+pub(crate) struct Sessions {
+    config: Arc<ClientConfig>,
+    server_name: Option<ServerName<'static>>,
+}
 
 impl Sessions {
     pub(crate) fn of(options: &Options) -> Self {
-        Self(options.tls.config.clone())
+        let Tls { config, server_name, .. } = &options.tls;
+        Self { config: config.clone(), server_name: server_name.clone() }
     }
 
     pub(crate) fn session(&self, origin: &Origin) -> io::Result<Session> {
-        let name = ServerName::try_from(origin.host().to_owned())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        ClientConnection::new(self.0.clone(), name).map(Session::new).map_err(io::Error::other)
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(origin.host().to_owned())
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
+        };
+        ClientConnection::new(self.config.clone(), name).map(Session::new).map_err(io::Error::other)
     }
 }

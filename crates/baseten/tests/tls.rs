@@ -45,6 +45,77 @@ fn only_a_trusted_certificate_for_this_name_will_do() {
 }
 
 #[test]
+fn a_server_name_of_ones_own_is_asked_for_and_checked() {
+    let emulator = secure();
+    let port = emulator.addr().port();
+    let own = Tls::default().with_extra_roots(emulator.ca_pem().unwrap().as_bytes()).unwrap();
+    //   connected to            server name                      outcome
+    for (host, name, good) in [
+        ("elsewhere.localhost", "localhost", true), // whose own name has no certificate
+        ("elsewhere.localhost", "model-abc.api.localhost", true),
+        ("elsewhere.localhost", "127.0.0.1", true), // an address has no SNI, but a certificate
+        ("localhost", "elsewhere.localhost", false), // although the host's own name has one
+    ] {
+        let tls = own.with_server_name(name).unwrap();
+        // Whatever is said after it keeps it.
+        for tls in
+            [tls.clone(), tls.with_extra_roots(emulator.ca_pem().unwrap().as_bytes()).unwrap()]
+        {
+            let url = format!("https://{host}:{port}/model/abc");
+            for blocking in [false, true] {
+                let facade = Facade::secure(blocking, &url, &tls, once());
+                let told = format!("{} {host} as {name}", facade.name());
+                match facade.predict(&json!(1)) {
+                    Ok(_) => assert!(good, "{told}"),
+                    Err(error) => {
+                        assert!(!good, "{told}: {error:?}");
+                        assert_eq!(
+                            (error.cause(), error.delivery()),
+                            (Some(Cause::Tls), Delivery::NotSent)
+                        );
+                    }
+                }
+                let seen = emulator.seen();
+                let host = format!("{host}:{port}");
+                assert!(
+                    seen.arrivals().iter().all(|seen| seen.header("host") != Some(name)),
+                    "{host}"
+                );
+            }
+        }
+    }
+    for name in ["", "two words", "https://localhost", "a:443"] {
+        let error = own.with_server_name(name).unwrap_err();
+        assert!(error.to_string().contains("TLS server name: it is no DNS name"), "{error}");
+    }
+}
+
+/// A gateway by its address, told by both names which model is meant.
+#[test]
+fn server_name_and_host_header_go_together() {
+    let emulator = secure();
+    let hosts = baseten::Hosts::base_url(&format!("https://{}", emulator.addr())).unwrap();
+    let hosts = hosts.with_host_header("model-abc.api.localhost").unwrap();
+    let tls = Tls::default().with_only_roots(emulator.ca_pem().unwrap().as_bytes()).unwrap();
+    let tls = tls.with_server_name("model-abc.api.localhost").unwrap();
+    macro_rules! model {
+        ($facade:ident) => {{
+            let client = $facade::Client::builder().api_key(baseten_emulator::DUMMY_KEY);
+            client.hosts(hosts.clone()).tls(tls.clone()).build().unwrap().model("abc").unwrap()
+        }};
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let model = model!(baseten);
+    runtime.block_on(model.predict::<_, serde_json::Value>(&1)).unwrap();
+    model!(baseten_blocking).predict::<_, serde_json::Value>(&1).unwrap();
+    let seen = emulator.seen();
+    assert_eq!(seen.arrivals().len(), 2);
+    for arrival in seen.arrivals() {
+        assert_eq!(arrival.header("host"), Some("model-abc.api.localhost"));
+    }
+}
+
+#[test]
 fn a_bad_certificate_is_not_tried_again() {
     for blocking in [false, true] {
         let emulator = secure();
