@@ -100,3 +100,20 @@ pub(crate) fn close_write(socket: &socket2::SockRef<'_>) -> io::Result<()> {
 pub(crate) fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_waits_for_nothing_and_is_probed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = socket2::SockRef::from(&stream);
+        assert!(!socket.tcp_nodelay().unwrap() && !socket.keepalive().unwrap());
+        configure(socket2::SockRef::from(&stream)).unwrap();
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+    }
+}

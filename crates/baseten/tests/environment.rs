@@ -16,7 +16,21 @@ use serde_json::Value;
 const CALLER: &str = "BASETEN_TEST_CALLER";
 
 /// All that `from_env` may look at.
-const READ: [&str; 4] = ["BASETEN_API_KEY", "BASETEN_BASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+const READ: [&str; 13] = [
+    "BASETEN_API_KEY",
+    "BASETEN_BASE_URL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "REQUEST_METHOD",
+];
 
 #[test]
 fn the_environment_says_key_place_and_roots() {

@@ -1,0 +1,69 @@
+//! Which connections are kept for the next call, and which of them it gets. Both facades.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+#[macro_use]
+#[path = "facades/both.rs"]
+mod both;
+
+use std::thread;
+use std::time::Duration;
+
+use baseten::Pool;
+use baseten_emulator::{Answer, DUMMY_KEY, Emulator, Fault, When};
+use serde_json::Value;
+
+macro_rules! model {
+    ($emulator:expr, $pool:expr) => {{
+        let client = facade::Client::builder().api_key(DUMMY_KEY).pool($pool);
+        let client = client.base_url($emulator.base_url("abc")).build().unwrap();
+        client.model("abc").unwrap()
+    }};
+}
+
+both! {
+    fn one_that_may_be_closed_is_not_used_again() {
+        let ms = Duration::from_millis;
+        let pool = Pool::default();
+        //   what is set                          promised  a pause after it  connections
+        for (pool, promise, pause, opened) in [
+            (pool, None, ms(0), 1),
+            (Pool { idle: ms(5), ..pool }, None, ms(5), 2),
+            (Pool { max_age: ms(5), ..pool }, None, ms(5), 2), // however busy it was
+            (Pool { max_idle: 0, ..pool }, None, ms(0), 2),
+            (pool, Some(1), ms(0), 2), // with a second to spare there is nothing left of it
+            (pool, Some(2), ms(1000), 2),
+            (pool, Some(60), ms(0), 1),
+            (Pool { idle: ms(5), ..pool }, Some(60), ms(5), 2), // the shorter of both counts
+        ] {
+            let emulator = Emulator::start().unwrap();
+            if let Some(seconds) = promise {
+                emulator.inject(When::EveryRequest, Fault::promise_keep_alive(seconds));
+            }
+            let model = model!(emulator, pool);
+            wait(model.predict::<_, Value>(&1)).unwrap();
+            thread::sleep(pause);
+            let answer = wait(model.predict::<_, Value>(&1)).unwrap();
+            assert_eq!(answer.meta.attempts(), 1, "{pool:?} {promise:?}");
+            assert_eq!(emulator.seen().opened(), opened, "{pool:?} {promise:?}");
+        }
+    }
+
+    fn the_last_used_is_the_first_to_be_used() {
+        let emulator = Emulator::start().unwrap();
+        let model = model!(emulator, Pool::default());
+        emulator.model("abc").answer(Answer::stream(["one"]));
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            streams.push(wait(model.predict_stream(&1)).unwrap());
+        }
+        // The second one is the last to come back.
+        for at in [0, 2, 1] {
+            while wait(streams[at].chunk()).unwrap().is_some() {}
+        }
+        wait(model.predict_stream(&1)).unwrap();
+        let seen = emulator.seen();
+        let connections: Vec<_> = seen.arrivals().iter().map(|seen| seen.connection).collect();
+        assert_eq!(connections[3], connections[1], "{connections:?}");
+        assert_eq!(seen.opened(), 3);
+    }
+}
