@@ -121,7 +121,7 @@ impl OpenAi {
     /// # Errors
     /// Whatever the call came to, up to the head of the answer.
     pub fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
-        let decoder = ChatDecoder::for_request(request);
+        let decoder = ChatDecoder::for_request(request).event_limit(self.options.limits.event);
         let template = self.chat.clone().answering(Answer::Stream);
         let span = ModelSpan::chat(request, true);
         let request = span.on(template.json(&request.clone().streamed())?);
@@ -164,7 +164,8 @@ impl OpenAi {
         &self,
         request: &CompletionRequest,
     ) -> Result<CompletionStream, Error> {
-        let decoder = CompletionDecoder::for_request(request);
+        let decoder =
+            CompletionDecoder::for_request(request).event_limit(self.options.limits.event);
         let template = self.template(Method::POST, "completions", Answer::Stream)?;
         let span = ModelSpan::completion(request, true);
         let request = span.on(template.json(&request.clone().streamed())?);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::cancel::CancelToken;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::sse::DEFAULT_EVENT_LIMIT;
 use crate::waiting::OnWaiting;
 
 /// Clocks, retries and limits of a call.
@@ -165,11 +166,13 @@ pub struct Limits {
     pub body: usize,
     /// What is kept of the body of an error answer. Default 64 KiB.
     pub error_body: usize,
+    /// One event of a stream that the client reads: chat and completions. Default 8 MiB.
+    pub event: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body: 512 << 20, error_body: 64 << 10 }
+        Self { body: 512 << 20, error_body: 64 << 10, event: DEFAULT_EVENT_LIMIT }
     }
 }
 

@@ -150,6 +150,13 @@ impl<C: Collect> StreamDecoder<C> {
         self
     }
 
+    /// The same for events, or an answer that came in one piece, of up to `bytes`. To be said before
+    /// anything is pushed: what was is forgotten.
+    #[must_use]
+    pub fn event_limit(self, bytes: usize) -> Self {
+        Self { reader: Reader::new(bytes), ..self }
+    }
+
     /// A decoder that takes events, or an answer that came in one piece, of up to `limit` bytes.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {

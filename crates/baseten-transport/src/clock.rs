@@ -1,9 +1,11 @@
 //! Which of a call's clocks runs, and when it runs out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use baseten_core::{CancelToken, Cause, Clock, Clocks, OnWaiting, Waiting};
 
+use crate::upload::Uploading;
 use crate::wire::{Socket, Wire};
 
 /// What ends the waits of one attempt: its clocks, and the caller.
@@ -141,6 +143,8 @@ pub(crate) struct Notice<'a> {
     began: (Instant, Instant),
     /// What the socket had taken before the request.
     sent: u64,
+    /// Where the rest of its body comes from.
+    uploading: Option<&'a Uploading>,
     next: Option<Instant>,
 }
 
@@ -149,7 +153,12 @@ impl<'a> Notice<'a> {
     pub(crate) fn new(hook: &'a OnWaiting, attempt: u32, began: Instant) -> Self {
         let now = Instant::now();
         let next = now.checked_add(hook.period());
-        Self { hook, attempt, began: (began, now), sent: 0, next }
+        Self { hook, attempt, began: (began, now), sent: 0, uploading: None, next }
+    }
+
+    /// While this is sent.
+    pub(crate) fn uploading(self, uploading: Option<&'a Arc<Uploading>>) -> Self {
+        Self { uploading: uploading.map(|uploading| &**uploading), ..self }
     }
 
     fn tell<S: Socket>(&mut self, wire: &Wire<S>) {
@@ -159,7 +168,8 @@ impl<'a> Notice<'a> {
         }
         self.next = now.checked_add(self.hook.period());
         let (call, wait) = (now - self.began.0, now - self.began.1);
-        let sent = wire.sent() > self.sent && wire.is_flushed();
+        let given = self.uploading.is_none_or(Uploading::is_given);
+        let sent = given && wire.sent() > self.sent && wire.is_flushed();
         self.hook.tell(Waiting::new(self.attempt, sent, wait, call));
     }
 }

@@ -20,9 +20,6 @@ use crate::stream::Stream;
 use crate::upload::Outgoing;
 use crate::wire::{Reads, Socket, Wire};
 
-/// The most that the head of an answer may have, and that is read ahead of the caller, in bytes.
-pub(crate) const HEAD_MAX: usize = 64 * 1024;
-
 pub(crate) struct Connection<N: Net> {
     pub(crate) link: Link<N::Socket>,
     pub(crate) wire: Arc<Wire<N::Socket>>,
@@ -40,6 +37,8 @@ pub(crate) struct Connection<N: Net> {
     pub(crate) rest: Option<Incoming>,
     /// Those of the call that it serves.
     pub(crate) limits: Limits,
+    /// The most that the head of an answer may have, and that is read ahead of the caller, in bytes.
+    pub(crate) head_limit: usize,
     /// While it serves a call, and where their number is limited. The last, since it is passed on when
     /// the socket is closed.
     pub(crate) slot: Option<Slot>,
@@ -62,9 +61,10 @@ impl<N: Net> Connection<N> {
         wire: Arc<Wire<N::Socket>>,
         stream: Stream<N::Socket>,
         timer: N::Timer,
+        head_limit: usize,
     ) -> hyper::Result<Self> {
         let mut builder = http1::Builder::new();
-        let (sender, conn) = builder.max_buf_size(HEAD_MAX).handshake(stream).await?;
+        let (sender, conn) = builder.max_buf_size(head_limit).handshake(stream).await?;
         let link = Link { sender, conn, over: false };
         let now = Instant::now();
         Ok(Self {
@@ -78,6 +78,7 @@ impl<N: Net> Connection<N> {
             reused: false,
             rest: None,
             limits: Limits::default(),
+            head_limit,
             slot: None,
         })
     }

@@ -21,13 +21,21 @@ use crate::wire::Wire;
 pub(crate) struct Connector {
     sessions: tls::Sessions,
     proxies: Proxies,
+    head_limit: usize,
 }
 
 impl Connector {
     pub(crate) fn new(options: &Options) -> Self {
-        Self { sessions: tls::Sessions::of(options), proxies: Proxies::of(options) }
+        Self {
+            sessions: tls::Sessions::of(options),
+            proxies: Proxies::of(options),
+            head_limit: options.head_limit.max(HEAD_LEAST),
+        }
     }
 }
+
+/// hyper's smallest buffer, in bytes.
+const HEAD_LEAST: usize = 8 * 1024;
 
 /// Opens a connection to `origin` within the connect clock.
 pub(crate) async fn dial<N: Net>(
@@ -50,7 +58,7 @@ pub(crate) async fn dial<N: Net>(
     };
     let stream = secure::<N>(&connector.sessions, origin, &wire, &mut timer, due).await;
     let stream = stream.map_err(failed(failure::of_handshake))?;
-    Connection::open(wire, stream, timer)
+    Connection::open(wire, stream, timer, connector.head_limit)
         .await
         .map_err(|error| Failure::before_sending(Cause::Connect, Some(error.into())))
 }

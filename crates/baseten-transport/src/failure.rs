@@ -6,8 +6,6 @@ use baseten_core::{Cause, Failure};
 
 use crate::clock::{Due, Limits};
 
-use crate::connection::HEAD_MAX;
-
 /// A name, connection or handshake that did not come about: for the reason that `cause` reads out of
 /// the error, or because the connect clock ran out or the caller gave up.
 pub(crate) fn of_dial(
@@ -42,9 +40,9 @@ pub(crate) fn of_handshake(error: &io::Error) -> Cause {
 
 /// An error while waiting for the head of an answer, of which `received` bytes had come. hyper parses
 /// in vain until its buffer is full.
-pub(crate) fn of_head(error: &hyper::Error, received: u64) -> Cause {
-    if error.is_parse() && received >= HEAD_MAX as u64 {
-        Cause::HeadTooLarge { limit: HEAD_MAX }
+pub(crate) fn of_head(error: &hyper::Error, received: u64, limit: usize) -> Cause {
+    if error.is_parse() && received >= limit as u64 {
+        Cause::HeadTooLarge { limit }
     } else if error.is_parse() {
         Cause::Malformed
     } else {

@@ -10,18 +10,35 @@ use baseten_core::Budget;
 /// use baseten_transport::{Options, blocking::Transport};
 /// let transport = Transport::new(Options::default());
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How long connections are kept.
     pub pool: Pool,
     /// The retry budget, shared with whoever holds a clone of it.
     pub budget: Budget,
+    /// The most that the head of an answer may have, in bytes, and that is read ahead of whoever takes
+    /// the body. Default 64 KiB; less than 8 KiB counts as that.
+    pub head_limit: usize,
     /// Whom to trust, and how to encrypt.
     #[cfg(feature = "tls")]
     pub tls: crate::Tls,
     /// Which connections go through which proxy; none unless said.
     #[cfg(feature = "proxy")]
     pub proxies: crate::Proxies,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pool: Pool::default(),
+            budget: Budget::default(),
+            head_limit: 64 << 10,
+            #[cfg(feature = "tls")]
+            tls: crate::Tls::default(),
+            #[cfg(feature = "proxy")]
+            proxies: crate::Proxies::default(),
+        }
+    }
 }
 
 /// How connections are kept for the next call. Nothing watches them meanwhile: they are looked at

@@ -116,7 +116,7 @@ impl<N: Net> Sender<N> {
         if !request.upgrades() {
             return Err(Error::request("the request does not ask to switch protocols"));
         }
-        let sending = Sending::new(request, None, options)?;
+        let sending = Sending { request, uploading: None, options, began: Instant::now() };
         let (accepted, arrived) = self.run(&sending).await?;
         let Connection { link, wire, slot, .. } = *arrived.connection;
         let (stream, early) = link.into_stream();
@@ -216,12 +216,18 @@ struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    /// The call begins. Fails if the streamed body is not what the request announces.
+    /// The call begins. Fails if the streamed body is not what the request announces, or if what comes
+    /// back would be no answer.
     fn new(
         request: &'a Request,
         upload: Option<Upload>,
         options: &'a CallOptions,
     ) -> Result<Self, Error> {
+        if request.upgrades() {
+            let why =
+                "the request asks to switch protocols: `nonblocking::Transport::upgrade` sends it";
+            return Err(Error::request(why));
+        }
         let announced = request.is_streamed().then(|| request.length());
         match (announced, upload.as_ref().map(Upload::length)) {
             (announced, given) if announced == given => {}
@@ -277,13 +283,13 @@ async fn exchange<N: Net>(
     sending: &Sending<'_>,
     attempt: &Attempt,
 ) -> Result<http::Response<Incoming>, Failure> {
-    let Connection { link, wire, timer, limits, reused, .. } = connection;
+    let Connection { link, wire, timer, limits, reused, head_limit, .. } = connection;
     let (sent, received) = (wire.sent(), wire.heard());
     let uploading = sending.uploading.as_ref();
     let mut pending = pin!(link.start(sending.to_hyper(attempt, limits)));
     let mut silence = Silence::new(wire, limits, Clock::FirstByte);
     if let Some(hook) = &sending.options.on_waiting {
-        silence.tell(Notice::new(hook, attempt.number, sending.began));
+        silence.tell(Notice::new(hook, attempt.number, sending.began).uploading(uploading));
     }
     let head = loop {
         let poll = |cx: &mut Context<'_>| {
@@ -308,7 +314,9 @@ async fn exchange<N: Net>(
         (Ok(Ok(head)), _) => return Ok(head),
         // What hyper says is only that it had no body.
         (_, Some((cause, source))) => (cause, source.map(Into::into)),
-        (Ok(Err(error)), _) => (failure::of_head(&error, received), Some(error.into())),
+        (Ok(Err(error)), _) => {
+            (failure::of_head(&error, received, *head_limit), Some(error.into()))
+        }
         (Err(Elapsed), _) => (limits.elapsed(silence.due()), None),
     };
     Err(Failure { cause, sent, received, reused: *reused, source })

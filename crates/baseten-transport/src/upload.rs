@@ -131,6 +131,12 @@ impl Uploading {
         self.lock().taken
     }
 
+    /// Whether nothing of it is left to be given.
+    pub(crate) fn is_given(&self) -> bool {
+        let state = self.lock();
+        state.upload.pieces.is_empty() && state.last.is_none()
+    }
+
     /// What is wrong with the reader, or that a clock ran out while it was read.
     pub(crate) fn take_fault(&self) -> Option<(Cause, Option<io::Error>)> {
         self.lock().fault.take()

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use baseten_core::{
-    Answer, CallOptions, Credential, Delivery, Endpoint, ErrorKind, Hosts, ModelId, Operation,
-    Request, RetryPolicy, Target, Template,
+    Answer, CallOptions, Credential, Delivery, Endpoint, ErrorKind, Framing, Hosts, ModelId,
+    Operation, Request, RetryPolicy, Target, Template,
 };
 use baseten_transport::Options;
 use baseten_transport::nonblocking::{Transport, Upgraded};
@@ -57,6 +57,7 @@ fn greet(stream: &mut (impl Read + Write), at: usize) {
 
 async fn talk(mut upgraded: Upgraded) {
     assert_eq!((upgraded.meta().status().as_u16(), upgraded.meta().attempts()), (101, 1));
+    assert_eq!(upgraded.meta().framing(), Framing::Length(0), "it has no body");
     let mut greeting = [0; 5];
     upgraded.read_exact(&mut greeting).await.unwrap();
     assert_eq!(&greeting, b"hello");
@@ -167,6 +168,22 @@ fn a_request_that_asks_for_no_upgrade_is_not_sent() {
     let error =
         block_on(transport.upgrade(&request("http://127.0.0.1:1"), &CallOptions::default()));
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Request);
+}
+
+#[test]
+fn an_upgrade_is_not_sent_as_a_call_that_has_an_answer() {
+    let refused = |error: baseten_core::Error| {
+        assert_eq!(error.kind(), ErrorKind::Request);
+        assert!(error.to_string().contains("Transport::upgrade"), "{error}");
+    };
+    // Nobody listens there, and nobody is asked.
+    let (request, options) = (websocket("http://127.0.0.1:1"), CallOptions::default());
+    waits::each(&Options::default(), |transport| {
+        refused(transport.fetch(&request, &options).unwrap_err());
+    });
+    refused(block_on(Transport::new(Options::default()).send(&request, &options)).unwrap_err());
+    let blocking = baseten_transport::blocking::Transport::new(Options::default());
+    refused(blocking.send(&request, &options).unwrap_err());
 }
 
 #[test]

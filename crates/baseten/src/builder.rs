@@ -138,6 +138,14 @@ impl ClientBuilder {
         self
     }
 
+    /// The most that the head of an answer may have, in bytes. Default 64 KiB; less than 8 KiB counts as
+    /// that. The limits of bodies and events are [`CallOptions::limits`].
+    #[must_use]
+    pub fn head_limit(mut self, bytes: usize) -> Self {
+        self.transport.head_limit = bytes;
+        self
+    }
+
     /// Whom to trust, and how to encrypt.
     #[cfg(feature = "tls")]
     #[must_use]

@@ -12,6 +12,7 @@ use baseten::{CallOptions, CancelToken, Clock, ErrorKind, OnWaiting, Timeouts, T
 use baseten_emulator::{Answer, Emulator, Fault, When};
 use facades::{Facade, SOON};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 const LONG: Duration = Duration::from_secs(600);
 const PERIOD: Duration = Duration::from_millis(5);
@@ -96,6 +97,40 @@ fn an_upload_that_hangs_is_told_apart() {
             assert!(!waiting.sent, "{}: {waiting:?}", facade.name());
         }
         assert_eq!(told.lock().unwrap().len(), 2);
+    });
+}
+
+/// Async alone: on one thread nobody can be told while a reader is waited for.
+#[tokio::test]
+async fn a_reader_that_hangs_is_told_apart_although_all_of_it_was_written() {
+    for length in [None, Some(20)] {
+        let emulator = Emulator::start().unwrap();
+        let (options, told) = noting(PERIOD, 3);
+        let client = baseten::Client::builder().api_key(baseten_emulator::DUMMY_KEY);
+        let client = client.base_url(emulator.base_url("abc")).options(options).build().unwrap();
+        let (mut writer, reader) = tokio::io::duplex(64);
+        writer.write_all(b"ten bytes.").await.unwrap();
+        let mut body = baseten::Upload::new(reader);
+        if let Some(length) = length {
+            body = body.with_length(length);
+        }
+        let call = client.model("abc").unwrap().request().upload("text/plain", body);
+        let error = call.send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Canceled, "{error}");
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 3);
+        assert!(told.iter().all(|waiting| !waiting.sent), "{length:?}: {told:?}");
+    }
+}
+
+#[test]
+fn an_upload_that_was_sent_is_told_as_that() {
+    each(PERIOD, 3, |facade, emulator, told| {
+        emulator.model("abc").every_route().answer(Answer::json(json!(1)).delayed(LONG));
+        let error = facade.upload(&b"ten bytes."[..]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Canceled, "{error}");
+        // The first may come while it is on its way.
+        assert!(told.lock().unwrap().last().unwrap().sent, "{}: {told:?}", facade.name());
     });
 }
 

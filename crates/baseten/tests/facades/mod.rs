@@ -124,6 +124,20 @@ impl Facade {
         }
     }
 
+    /// Sends a body from a reader that gives these bytes, and says nothing of their number.
+    pub(crate) fn upload(&self, body: &'static [u8]) -> Result<Response<Bytes>, Error> {
+        match self {
+            Self::Async(runtime, model) => {
+                let body = baseten::Upload::new(body);
+                runtime.block_on(model.request().upload("text/plain", body).send())
+            }
+            Self::Blocking(model) => {
+                let body = baseten_blocking::Upload::new(body);
+                model.request().upload("text/plain", body).send()
+            }
+        }
+    }
+
     pub(crate) fn stream(&self, input: &Value) -> Result<Stream<'_>, Error> {
         match self {
             Self::Async(runtime, model) => {
