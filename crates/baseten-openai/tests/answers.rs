@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use baseten_openai::{
     Aggregation, ChatResponse, ClassifyRequest, CompletionDecoder, CompletionRequest,
     CompletionResponse, Entity, FinishReason, Label, Progress, Rank, RerankRequest, ServedModel,
-    StreamEnd,
+    StopReason, StreamEnd,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -76,6 +76,34 @@ fn recorded_tool_calls_and_logprobs_are_typed() {
     assert_eq!((&*tokens[1].token, tokens[1].bytes.as_deref()), (")", Some(&[41][..])));
     assert_eq!(tokens[1].top_logprobs[1].token, " quick");
     assert_eq!(tokens[1].extra["id"], 267);
+}
+
+#[test]
+fn counts_and_logarithms_are_read_however_they_are_spelled() {
+    #[rustfmt::skip]
+    let table = [
+        // usage                                                              cached   reasoning
+        (json!({"prompt_tokens_details": {"cached_tokens": 3}}),               Some(3), None),
+        (json!({"num_cached_tokens": 3}),                                      Some(3), None), // TensorRT-LLM
+        (json!({"prompt_cache_hit_tokens": 3}),                                Some(3), None), // DeepSeek
+        (json!({"prompt_tokens_details": {}, "num_cached_tokens": 3}),         Some(3), None),
+        (json!({"prompt_tokens_details": null}),                               None,    None),
+        (json!({"completion_tokens_details": {"reasoning_tokens": 2.0}}),      None,    Some(2)),
+        (json!({"completion_tokens_details": {"reasoning_tokens": "2"}}),      None,    Some(2)),
+        (json!({}),                                                            None,    None),
+    ];
+    for (usage, cached, reasoning) in table {
+        let body = json!({"choices": [], "usage": usage}).to_string();
+        let read = ChatResponse::decode(body.as_bytes()).unwrap().usage.unwrap();
+        assert_eq!((read.cached_tokens(), read.reasoning_tokens()), (cached, reasoning), "{usage}");
+        assert_eq!(read.prompt_tokens, None, "what was not told is not zero");
+    }
+    let body = json!({"choices": [{
+        "logprobs": {"content": [{"token": "a", "logprob": null}]}, "stop_reason": 7, "finish_reason": "",
+    }]});
+    let choice = ChatResponse::decode(body.to_string().as_bytes()).unwrap().choices.remove(0);
+    assert_eq!(choice.logprobs.unwrap().content[0].logprob, f64::NEG_INFINITY);
+    assert_eq!((choice.stop_reason, choice.finish_reason), (Some(StopReason::Token(7)), None));
 }
 
 #[test]

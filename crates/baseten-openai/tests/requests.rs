@@ -4,7 +4,7 @@
 
 use baseten_openai::{
     Aggregation, ChatRequest, ClassifyRequest, CompletionRequest, EmbeddingRequest, Extra, Message,
-    RerankRequest, Tool, ToolChoice,
+    Part, RerankRequest, Tool, ToolChoice,
 };
 use serde_json::{Value, json};
 
@@ -75,6 +75,32 @@ fn bodies() -> Vec<(&'static str, String, &'static str)> {
 fn every_request_is_written_in_the_order_of_its_fields_without_nulls() {
     for (name, body, expected) in bodies() {
         assert_eq!(body, expected, "{name}");
+    }
+}
+
+#[test]
+fn parts_are_written_as_the_api_has_them() {
+    let other: Part = serde_json::from_value(json!({"type": "video_url", "video_url": 1})).unwrap();
+    for (part, expected) in [
+        (Part::text("t"), json!({"type": "text", "text": "t"})),
+        (Part::image_url("u"), json!({"type": "image_url", "image_url": {"url": "u"}})),
+        (
+            Part::image("image/png", b"png"),
+            json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n"}}),
+        ),
+        (
+            Part::audio("wav", b"wav"),
+            json!({"type": "input_audio", "input_audio": {"data": "d2F2", "format": "wav"}}),
+        ),
+        (
+            Part::file("a.pdf", "application/pdf", b"pdf"),
+            json!({"type": "file", "file": {
+                "filename": "a.pdf", "file_data": "data:application/pdf;base64,cGRm",
+            }}),
+        ),
+        (other, json!({"type": "video_url", "video_url": 1})),
+    ] {
+        assert_eq!(serde_json::to_value(&part).unwrap(), expected);
     }
 }
 

@@ -350,6 +350,23 @@ fn arguments_that_are_an_object_are_read_as_its_text() {
 }
 
 #[test]
+fn every_framing_gives_the_same_chunks() {
+    let plain = format!("{ONE}{STOP}{DONE}");
+    let (end, expected) = run(&plain).unwrap();
+    for (why, body) in [
+        ("CRLF", plain.replace('\n', "\r\n")),
+        ("CR", plain.replace('\n', "\r")),
+        ("no blank after the colon", plain.replace("data: ", "data:")),
+        ("several data lines", plain.replace(",\"delta\"", ",\ndata: \"delta\"")),
+        ("comments", plain.replace("data: ", ": keep-alive\n\ndata: ")),
+        ("a byte order mark", format!("\u{feff}{plain}")),
+        ("other fields", plain.replace("data: ", "id: 1\nretry: 5\ndata: ")),
+    ] {
+        assert_eq!(run(&body).unwrap(), (end, expected.clone()), "{why}");
+    }
+}
+
+#[test]
 fn what_is_collected_is_what_was_sent() {
     let body = [
         delta(json!({"role": "assistant", "content": null, "reasoning_content": "Let me "})),

@@ -1,0 +1,59 @@
+//! Each row of the tables in `docs/openai.md` names the tests that show it, and they exist.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+use std::fs;
+use std::path::Path;
+
+fn read(path: &str) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    fs::read_to_string(root.join(path)).ok()
+}
+
+/// The last cells of all tables, below their heads.
+fn last_cells(page: &str) -> Vec<&str> {
+    let lines: Vec<&str> = page.lines().collect();
+    let is_row = |line: &str| line.starts_with('|') && !line.starts_with("| ---");
+    let heads = lines.windows(2).filter(|two| two[1].starts_with("| ---")).map(|two| two[0]);
+    let heads: Vec<&str> = heads.collect();
+    let rows = lines.into_iter().filter(|line| is_row(line) && !heads.contains(line));
+    rows.map(|line| line.trim_end_matches('|').rsplit(" | ").next().unwrap().trim()).collect()
+}
+
+/// Whether `file::name` is a test of `baseten-openai`, or `baseten/file::name` one of both facades.
+fn is_test(named: &str) -> bool {
+    let Some((file, name)) = named.split_once("::") else { return false };
+    let (krate, file) = file.split_once('/').unwrap_or(("baseten-openai", file));
+    let sources =
+        ["tests", "src"].map(|folder| read(&format!("crates/{krate}/{folder}/{file}.rs")));
+    sources.into_iter().flatten().any(|source| {
+        source.split_once(&format!("fn {name}(")).is_some_and(|(before, _)| {
+            before.trim_end().ends_with("#[test]") || before.contains("\nboth! {\n")
+        })
+    })
+}
+
+#[test]
+fn every_row_names_tests_that_exist() {
+    let page = read("docs/openai.md").unwrap();
+    let cells = last_cells(&page);
+    assert!(cells.len() > 40, "{} rows were looked at", cells.len());
+    for cell in cells {
+        let tests: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "a row without a test: {cell:?}");
+        for test in tests {
+            assert!(is_test(test), "there is no test {test}");
+        }
+    }
+}
+
+#[test]
+fn the_check_finds_what_is_missing() {
+    assert!(is_test("shapes::every_end_has_its_name"));
+    assert!(!is_test("shapes::every_end"), "a part of a name");
+    assert!(!is_test("shapes::run_cut"), "no test");
+    assert!(is_test("baseten/tools::a_run_that_failed_goes_on_where_it_was"));
+    assert!(!is_test("nowhere::every_end_has_its_name"));
+    let page =
+        "| a | Test |\n| --- | --- |\n| b | `c::d` |\n\n| e | Test |\n| --- | --- |\n| f |  |\n";
+    assert_eq!(last_cells(page), ["`c::d`", ""], "{page}");
+}
