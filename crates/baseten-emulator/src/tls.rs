@@ -8,9 +8,16 @@ use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// What its certificate is good for: every form in which this crate names itself.
-const NAMES: [&str; 5] =
-    ["localhost", "api.localhost", "*.api.localhost", "inference.localhost", "127.0.0.1"];
+/// What its certificate is good for: every form in which this crate names itself, and a name that only
+/// a proxy can resolve (`.test` is reserved for such, RFC 6761).
+const NAMES: [&str; 6] = [
+    "localhost",
+    "api.localhost",
+    "*.api.localhost",
+    "inference.localhost",
+    "127.0.0.1",
+    "emulator.test",
+];
 
 /// The authority's certificate, and what accepts TLS connections.
 pub(crate) struct Tls {

@@ -12,7 +12,8 @@ use baseten::openai::{
     Entity, Label, Rank, RerankRequest, StreamEnd, StreamTimings,
 };
 use baseten::{
-    ByteStream, Bytes, CallOptions, Error, Meta, Method, Response, RetryPolicy, Timeouts,
+    ByteStream, Bytes, CallOptions, Error, Hosts, Meta, Method, Proxies, Response, RetryPolicy,
+    Timeouts,
 };
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator};
 use serde_json::Value;
@@ -54,6 +55,14 @@ pub(crate) fn each_tls_with(options: CallOptions, test: impl Fn(&Facade, &Emulat
     }
 }
 
+/// Trusts the authority of an emulator, if it has one.
+pub(crate) fn trust(emulator: &Emulator) -> baseten::Tls {
+    match emulator.ca_pem() {
+        Some(ca) => baseten::Tls::default().with_extra_roots(ca.as_bytes()).unwrap(),
+        None => baseten::Tls::default(),
+    }
+}
+
 pub(crate) fn once() -> CallOptions {
     CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() }
 }
@@ -64,20 +73,11 @@ pub(crate) fn within(timeouts: Timeouts) -> CallOptions {
 
 impl Facade {
     pub(crate) fn new(blocking: bool, base_url: &str, options: CallOptions) -> Self {
-        if blocking {
-            let client = baseten_blocking::Client::builder();
-            let client = client.api_key(DUMMY_KEY).base_url(base_url).options(options);
-            return Self::Blocking(client.build().unwrap().model("abc").unwrap());
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = baseten::Client::builder();
-        let client = client.api_key(DUMMY_KEY).base_url(base_url).options(options);
-        Self::Async(runtime, client.build().unwrap().model("abc").unwrap())
+        Self::secure(blocking, base_url, &baseten::Tls::default(), options)
     }
 
     fn trusting(blocking: bool, emulator: &Emulator, options: CallOptions) -> Self {
-        let tls = baseten::Tls::default().with_extra_roots(emulator.ca_pem().unwrap().as_bytes());
-        Self::secure(blocking, &emulator.base_url("abc"), &tls.unwrap(), options)
+        Self::secure(blocking, &emulator.base_url("abc"), &trust(emulator), options)
     }
 
     pub(crate) fn secure(
@@ -86,15 +86,29 @@ impl Facade {
         tls: &baseten::Tls,
         options: CallOptions,
     ) -> Self {
+        Self::through(blocking, url, tls, &Proxies::none(), options)
+    }
+
+    pub(crate) fn through(
+        blocking: bool,
+        url: &str,
+        tls: &baseten::Tls,
+        proxies: &Proxies,
+        options: CallOptions,
+    ) -> Self {
+        let hosts = Hosts::base_url(url).unwrap().allow_plain_http();
+        macro_rules! model {
+            ($facade:ident) => {{
+                let client = $facade::Client::builder().api_key(DUMMY_KEY).hosts(hosts);
+                let client = client.options(options).tls(tls.clone()).proxies(proxies.clone());
+                client.build().unwrap().model("abc").unwrap()
+            }};
+        }
         if blocking {
-            let client = baseten_blocking::Client::builder().api_key(DUMMY_KEY).base_url(url);
-            let client = client.options(options).tls(tls.clone()).build();
-            return Self::Blocking(client.unwrap().model("abc").unwrap());
+            return Self::Blocking(model!(baseten_blocking));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = baseten::Client::builder().api_key(DUMMY_KEY).base_url(url);
-        let client = client.options(options).tls(tls.clone()).build();
-        Self::Async(runtime, client.unwrap().model("abc").unwrap())
+        Self::Async(runtime, model!(baseten))
     }
 
     pub(crate) fn name(&self) -> &'static str {
