@@ -220,6 +220,14 @@ impl fmt::Display for JobErrorCode {
     }
 }
 
+impl JobError {
+    /// An error with this code and these words: for a test, or for who sends webhooks on.
+    #[must_use]
+    pub fn new(code: JobErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), other: Map::new() }
+    }
+}
+
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.message)

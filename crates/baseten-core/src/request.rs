@@ -110,7 +110,8 @@ impl Request {
     }
 
     /// The request with an absolute URL, for another HTTP client. A streamed body is for that client to
-    /// put in.
+    /// put in, and so are the headers of an attempt ([`crate::Attempt::set_headers`]): an id, a deadline, a
+    /// key that changes.
     #[must_use]
     pub fn to_http(&self) -> http::Request<Bytes> {
         let mut request = http::Request::new(self.body().clone());

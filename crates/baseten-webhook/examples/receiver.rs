@@ -15,7 +15,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use baseten_webhook::{
-    Delivery, ErrorCode, JobError, ReplayCache, SIGNATURE_HEADER, Secret, Verifier, Webhook, sign,
+    Delivery, JobError, JobErrorCode, ReplayCache, SIGNATURE_HEADER, Secret, Verifier, Webhook,
+    sign,
 };
 use serde_json::{json, value::to_raw_value};
 
@@ -107,7 +108,7 @@ fn deliveries(new: &Secret, old: &Secret) -> Result<Vec<Post>, Box<dyn Error>> {
     let tampered = String::from_utf8(good.clone())?.replace("0.5", "9.5").into_bytes();
 
     let mut failed = Webhook::new("request-2", now);
-    failed.errors.push(JobError::new(ErrorCode::ModelPredictError, "out of memory"));
+    failed.errors.push(JobError::new(JobErrorCode::ModelPredictError, "out of memory"));
     let failed = serde_json::to_vec(&failed)?;
 
     webhook.time = now - Duration::from_secs(3600);

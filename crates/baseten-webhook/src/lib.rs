@@ -49,7 +49,9 @@ pub use secret::{InvalidSecret, Secret};
 pub use signature::sign;
 pub use time::InvalidTime;
 pub use verifier::Verifier;
-pub use webhook::{ErrorCode, Event, JobError, OutputError, Webhook};
+pub use webhook::{Event, OutputError, Webhook};
+
+pub use baseten_core::{JobError, JobErrorCode};
 
 /// The header with the signatures; there only if the workspace has a webhook secret.
 pub const SIGNATURE_HEADER: &str = "x-baseten-signature";

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use baseten_core::JobError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -17,10 +18,10 @@ use crate::time;
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use baseten_webhook::{ErrorCode, JobError, Webhook};
+/// use baseten_webhook::{JobError, JobErrorCode, Webhook};
 ///
 /// let mut sent = Webhook::new("35f4", SystemTime::UNIX_EPOCH + Duration::from_micros(1));
-/// sent.errors.push(JobError::new(ErrorCode::ModelNotReady, "starting"));
+/// sent.errors.push(JobError::new(JobErrorCode::ModelNotReady, "starting"));
 /// let body = serde_json::to_vec(&sent)?;
 ///
 /// let read = Webhook::parse(&body)?;
@@ -69,47 +70,6 @@ pub struct Webhook {
 pub enum Event {
     /// An async request ended, well or not: so far Baseten sends nothing else.
     AsyncRequestCompleted,
-    /// Something newer than this version.
-    #[serde(untagged)]
-    Other(Box<str>),
-}
-
-/// One thing that went wrong with an async request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct JobError {
-    /// What kind of thing.
-    pub code: ErrorCode,
-    /// In words.
-    pub message: String,
-    /// Fields that this version does not know.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
-}
-
-/// What kind of thing went wrong with an async request.
-///
-/// By the time the webhook comes, Baseten has made the attempts that the submission allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// The model answered 500.
-    ModelPredictError,
-    /// The model answered 504.
-    ModelPredictTimeout,
-    /// The model answered 400 as one that is not ready.
-    ModelNotReady,
-    /// The model answered 502 or 503.
-    ModelUnavailable,
-    /// Baseten itself failed.
-    InternalServerError,
-    /// There is no such model or deployment: 404. Not tried again.
-    ModelDoesNotExist,
-    /// The model did not take the input: 422. Not tried again.
-    ModelInvalidInput,
-    /// The model does not take async requests.
-    AsyncRequestNotSupported,
     /// Something newer than this version.
     #[serde(untagged)]
     Other(Box<str>),
@@ -173,27 +133,6 @@ fn refused(body: &[u8], error: &serde_json::Error) -> Error {
     match sent.and_then(|sent| time::parse(&sent.time).err()) {
         Some(invalid) => Error::InvalidTime(invalid),
         None => Error::NotAWebhook(NotAWebhook::new(error)),
-    }
-}
-
-impl JobError {
-    /// An error with this code and these words.
-    #[must_use]
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), other: Map::new() }
-    }
-}
-
-impl fmt::Display for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    /// As on the wire: `MODEL_PREDICT_ERROR`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
     }
 }
 

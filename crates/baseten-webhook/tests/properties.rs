@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use baseten_webhook::{
-    Delivery, Error, ErrorCode, JobError, ReplayCache, Secret, Verifier, Webhook, sign,
+    Delivery, Error, JobError, JobErrorCode, ReplayCache, Secret, Verifier, Webhook, sign,
 };
 use proptest::collection::vec;
 use proptest::prelude::{any, prop};
@@ -115,7 +115,7 @@ proptest! {
         webhook.model_id = Some("abc".to_owned());
         webhook.data = Some(serde_json::value::to_raw_value(&data).unwrap());
         webhook.other.insert("new".to_owned(), other);
-        let code = ErrorCode::Other("NEW".into());
+        let code = JobErrorCode::Other("NEW".into());
         webhook.errors =
             messages.into_iter().map(|text| JobError::new(code.clone(), text)).collect();
 

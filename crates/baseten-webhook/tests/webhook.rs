@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use baseten_webhook::{
-    Error, ErrorCode, Event, JobError, OutputError, Secret, Verifier, Webhook, sign,
+    Error, Event, JobError, JobErrorCode, OutputError, Secret, Verifier, Webhook, sign,
 };
 use serde_json::{Value, json};
 
@@ -97,7 +97,7 @@ fn the_wrong_type_or_a_failure_is_no_output() {
     body["data"] = json!(null);
     let webhook = parse(&body).unwrap();
     assert!(!webhook.succeeded());
-    assert_eq!(webhook.errors, [JobError::new(ErrorCode::ModelPredictError, "it broke")]);
+    assert_eq!(webhook.errors, [JobError::new(JobErrorCode::ModelPredictError, "it broke")]);
     // Even for a type that would take null: a failure is never taken for an empty output.
     let error = webhook.output::<Option<u8>>().unwrap_err();
     assert_eq!(error.to_string(), "the async request failed: MODEL_PREDICT_ERROR: it broke");
@@ -106,19 +106,19 @@ fn the_wrong_type_or_a_failure_is_no_output() {
 #[test]
 fn codes_and_events_are_open() {
     for (text, code) in [
-        ("MODEL_PREDICT_ERROR", ErrorCode::ModelPredictError),
-        ("MODEL_PREDICT_TIMEOUT", ErrorCode::ModelPredictTimeout),
-        ("MODEL_NOT_READY", ErrorCode::ModelNotReady),
-        ("MODEL_UNAVAILABLE", ErrorCode::ModelUnavailable),
-        ("INTERNAL_SERVER_ERROR", ErrorCode::InternalServerError),
-        ("MODEL_DOES_NOT_EXIST", ErrorCode::ModelDoesNotExist),
-        ("MODEL_INVALID_INPUT", ErrorCode::ModelInvalidInput),
-        ("ASYNC_REQUEST_NOT_SUPPORTED", ErrorCode::AsyncRequestNotSupported),
-        ("GPU_ON_FIRE", ErrorCode::Other("GPU_ON_FIRE".into())),
-        ("model_not_ready", ErrorCode::Other("model_not_ready".into())), // spelled as it came
-        ("", ErrorCode::Other("".into())),
+        ("MODEL_PREDICT_ERROR", JobErrorCode::ModelPredictError),
+        ("MODEL_PREDICT_TIMEOUT", JobErrorCode::ModelPredictTimeout),
+        ("MODEL_NOT_READY", JobErrorCode::ModelNotReady),
+        ("MODEL_UNAVAILABLE", JobErrorCode::ModelUnavailable),
+        ("INTERNAL_SERVER_ERROR", JobErrorCode::InternalServerError),
+        ("MODEL_DOES_NOT_EXIST", JobErrorCode::ModelDoesNotExist),
+        ("MODEL_INVALID_INPUT", JobErrorCode::ModelInvalidInput),
+        ("ASYNC_REQUEST_NOT_SUPPORTED", JobErrorCode::AsyncRequestNotSupported),
+        ("GPU_ON_FIRE", JobErrorCode::Other("GPU_ON_FIRE".into())),
+        ("model_not_ready", JobErrorCode::Other("model_not_ready".into())), // spelled as it came
+        ("", JobErrorCode::Other("".into())),
     ] {
-        assert_eq!(serde_json::from_value::<ErrorCode>(json!(text)).unwrap(), code);
+        assert_eq!(serde_json::from_value::<JobErrorCode>(json!(text)).unwrap(), code);
         assert_eq!(serde_json::to_value(&code).unwrap(), json!(text));
         assert_eq!(code.to_string(), text);
     }
