@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Instant, SystemTime};
 
 use baseten_core::{
-    Access, Answer, Budget, Call, CallOptions, Cause, Credential, Failure, Hosts, ModelId,
+    Access, Answer, Attempt, Budget, Call, CallOptions, Cause, Credential, Failure, Hosts, ModelId,
     Operation, Request, Response, Start, Step, Target,
 };
 use baseten_emulator::{Answer as Given, DUMMY_KEY, Emulator};
@@ -55,7 +55,7 @@ fn carry_out(request: &Request) -> Result<Response<Bytes>, baseten_core::Error> 
             }
             Step::Send(attempt) => {
                 println!("sending     #{}", attempt.number);
-                match send(request) {
+                match send(request, &attempt) {
                     Err(failure) => call.on_failure(began.elapsed(), failure),
                     Ok(answer) => {
                         let (head, body) = answer.into_parts();
@@ -72,11 +72,13 @@ fn carry_out(request: &Request) -> Result<Response<Bytes>, baseten_core::Error> 
 }
 
 /// The HTTP client: one connection for one request, read to its end. A real one also keeps the
-/// attempt's clocks.
-fn send(request: &Request) -> Result<http::Response<Bytes>, Failure> {
+/// call's clocks.
+fn send(request: &Request, attempt: &Attempt) -> Result<http::Response<Bytes>, Failure> {
     let endpoint = request.endpoint();
     let mut head = format!("{} {} HTTP/1.1\r\n", endpoint.method(), endpoint.uri());
-    for (name, value) in request.headers() {
+    let mut headers = request.headers().clone();
+    attempt.set_headers(&mut headers);
+    for (name, value) in &headers {
         head += &format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
     }
     head += &format!("content-length: {}\r\nconnection: close\r\n\r\n", request.body().len());
