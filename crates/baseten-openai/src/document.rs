@@ -52,8 +52,8 @@ impl Document for ChatResponse {
 ///
 /// - `{"error": …}` with anything but `null` and empty text, whatever stands beside it;
 /// - `{"object": "error", …}` of vLLM;
-/// - without content: `{"type": "error", …}`, `{"detail": …}` of FastAPI, and `{"message": …}` with a
-///   `code` or `type`.
+/// - without content: `{"type": "error", …}`, `{"detail": …}` of FastAPI, and a text as `message` with a
+///   `code` or `type` (as an object it is Anthropic's `message_start`).
 pub(crate) fn read<T: Document>(what: &'static str, body: &[u8]) -> Result<T, StreamErrorKind> {
     let Ok(text) = str::from_utf8(body) else {
         let error = DecodeError::of_shape(what, body, "is not UTF-8");
@@ -140,7 +140,7 @@ fn is_error<T: Document>(document: &T) -> bool {
     !document.has_content()
         && (of_type == Some("error")
             || has("detail")
-            || has("message") && (has("code") || has("type")))
+            || extra.get("message").is_some_and(Value::is_string) && (has("code") || has("type")))
 }
 
 fn says_something(value: &Value) -> bool {

@@ -161,8 +161,17 @@ fn every_shape_of_an_error_in_a_stream_fails_it() {
         assert_eq!(kind, format!("failed: {message}"), "{why}");
         assert_eq!(partial.text(), if in_place { "" } else { "one " }, "{why}");
     }
-    let fine = format!("data: {{\"error\":null,\"choices\":[]}}\n\n{ONE}{STOP}{DONE}");
-    assert_eq!(run(&fine).unwrap().0, StreamEnd::Done, "an error that is null is none");
+    for (why, fine) in [
+        ("an error that is null", r#"data: {"error":null,"choices":[]}"#),
+        (
+            "Anthropic's first event",
+            r#"data: {"type":"message_start","message":{"role":"assistant"}}"#,
+        ),
+        ("a message alone", r#"data: {"message":"still loading"}"#),
+    ] {
+        let (end, answer) = run(&format!("{fine}\n\n{ONE}{STOP}{DONE}")).unwrap();
+        assert_eq!((end, &*answer.text()), (StreamEnd::Done, "one "), "{why} is none");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use baseten_openai::{
     ChatChunk, ChatDecoder, ChatResponse, FinishReason, Progress, StreamEnd, StreamErrorKind,
@@ -128,6 +128,16 @@ fn recorded() -> Vec<Row> {
         Row { reason: None, end: Ok(StreamEnd::DoneWithoutReason), ..row("truss-chat-stream", "peer", Stop) },
         // cut by the reader: neither
         Row { reason: None, end: Err("truncated"), ..row("llamacpp-stream-client-cut", ";", Stop) },
+        Row { reason: None, end: Err("truncated"), ..row("llamacpp2-stream-client-cut", ";", Stop) },
+        // through the nginx that Truss sets up, for a client of HTTP/1.1 and of HTTP/1.0
+        row("trussnginx-chat-stream", ";)= echo)=", Length),
+        row("trussnginx-chat-stream-http10", ";)= echo)=", Length),
+        // what the gateway was sent, for the answers of its own above
+        // (it asks for usage whether or not it was asked)
+        Row { usage, ..row("litellm-chat-stream-received", ";)= echo)=", Length) },
+        Row { usage, ..row("litellm-chat-stream-usage-received", ";)= echo)=", Length) },
+        Row { calls: &[("add", r#"{"a":1}"#)], usage: Some((356, 40)), ..row("litellm-chat-tools-stream-received", "", ToolCalls) },
+        Row { usage, ..row("litellm-native-chat-stream-received", ";)= echo)=", Length) },
     ]
 }
 
@@ -156,9 +166,48 @@ fn recorded_streams_come_to_what_they_mean() {
     }
 }
 
+/// Streams that are none of a chat: named events, events without a name, and how they end for who expects
+/// one.
+const OTHERS: [(&str, usize, usize, Result<StreamEnd, &str>); 5] = [
+    ("llamacpp-messages-api-stream", 9, 0, Err("truncated")),
+    ("llamacpp2-messages-api-stream", 9, 0, Err("truncated")),
+    ("llamacpp-responses-api-stream", 12, 0, Err("truncated")),
+    ("llamacpp2-responses-api-stream", 12, 0, Err("truncated")),
+    // objects of a model's own and the marker: no error, and no answer
+    ("truss-stream-sse-response", 0, 2, Ok(StreamEnd::DoneWithoutReason)),
+];
+
+#[test]
+fn a_stream_of_another_kind_gives_no_answer() {
+    for (file, others, chunks, end) in OTHERS {
+        let body = read(&format!("{file}.sse"));
+        let decoded = decode([body.as_bytes()]);
+        assert_eq!(decoded.end, end.map_err(str::to_owned), "{file}");
+        assert_eq!((decoded.others, decoded.chunks.len()), (others, chunks), "{file}");
+        assert!(decoded.chunks.iter().all(|chunk| chunk.choices.is_empty()), "{file}");
+        assert_eq!(decoded.response.choices, [], "{file}");
+        assert_eq!(decode(body.as_bytes().chunks(1)), decoded, "{file} byte by byte");
+    }
+}
+
+#[test]
+fn every_recorded_stream_is_decoded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.filter_map(|name| name.to_str()?.strip_suffix(".sse").map(str::to_owned));
+    // Streams of completions are read in `answers.rs`.
+    let recorded_here: BTreeSet<String> =
+        names.filter(|name| !name.ends_with("completions-stream")).collect();
+    let rows = recorded().into_iter().map(|row| row.file);
+    let rows: BTreeSet<String> =
+        rows.chain(OTHERS.map(|(file, ..)| file)).map(str::to_owned).collect();
+    assert_eq!(recorded_here, rows);
+    assert!(rows.len() > 30, "{rows:?}");
+}
+
 /// The recorded streams without those that repeat the shape of another.
 fn shapes() -> impl Iterator<Item = Row> {
-    let repeats = ["llamacpp2-", "-keepalive", "-native-", "-no-done"];
+    let repeats = ["llamacpp2-", "-keepalive", "-native-", "-no-done", "nginx-", "-received"];
     recorded().into_iter().filter(move |row| !repeats.iter().any(|part| row.file.contains(part)))
 }
 
