@@ -20,10 +20,11 @@ def main(model, port, *embeddings):
     params.warmup = False
     params.use_jinja = True
     params.endpoint_slots = True
-    # One slot: whoever has it keeps all others waiting.
-    params.n_parallel = 1
-    params.n_ctx = 16384
+    # Two slots, which share the context: a question can have two answers.
+    params.n_parallel = 2
+    params.n_ctx = 2 * 16384
     if embeddings:
+        params.n_parallel = 1
         params.embedding = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         params.n_ctx = params.n_batch = params.n_ubatch = 512

@@ -1,6 +1,7 @@
 //! llama.cpp's server with a model made on the spot: directly, and through nginx as Truss sets it up.
 
 mod chat;
+mod choices;
 mod refusals;
 mod vectors;
 
@@ -71,7 +72,7 @@ pub(super) fn run(run: &mut Run) -> Result<(), Unready> {
 /// All that is the same on both ways: the chat server and the one for embeddings, each by the address
 /// that it is reached at.
 fn cases(run: &mut Run, way: &str, at: [SocketAddr; 2], [chat, vectors]: [&Server; 2]) {
-    for table in [chat::CASES, refusals::CASES] {
+    for table in [chat::CASES, choices::CASES, refusals::CASES] {
         run.cases(way, table, at[0], |wait, edge| Llama::new(wait, edge, chat));
     }
     run.cases(way, vectors::CASES, at[1], |wait, edge| Llama::new(wait, edge, vectors));
@@ -89,11 +90,11 @@ impl Llama {
         model.options(patient()).engine()
     }
 
-    /// What the server says of its only slot; `None` while it does not answer.
-    fn slot(&self) -> Option<Value> {
+    /// What the server says of its slots; `None` while it does not answer.
+    fn slots(&self) -> Option<Vec<Value>> {
         let answer = get(self.server, "/slots").ok()?;
         let (_, body) = answer.split_once("\r\n\r\n")?;
-        serde_json::from_str::<Value>(body).ok()?.get_mut(0).map(Value::take)
+        serde_json::from_str(body).ok()
     }
 }
 
