@@ -340,4 +340,17 @@ mod tests {
         let error = ApiError::parse(br#"{"error": "x", "own": [1]}"#);
         assert_eq!(error.raw().unwrap()["own"][0], 1, "nothing is lost");
     }
+
+    #[test]
+    fn the_parameter_at_fault_is_named() {
+        for (body, param) in [
+            (r#"{"error": {"message": "bad", "param": "top_p"}}"#, Some("top_p")),
+            (r#"{"object": "error", "message": "bad", "param": "top_p"}"#, Some("top_p")),
+            (r#"{"error": {"message": "bad", "param": ["a", 0]}}"#, Some(r#"["a",0]"#)),
+            (r#"{"error": {"message": "bad", "param": null}}"#, None),
+            (r#"{"error": "bad"}"#, None),
+        ] {
+            assert_eq!(ApiError::parse(body.as_bytes()).param(), param, "{body}");
+        }
+    }
 }

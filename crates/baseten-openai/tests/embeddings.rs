@@ -2,10 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use baseten_openai::{EmbeddingRequest, EmbeddingResponse, Input};
+use baseten_core::{
+    Answer, Budget, Call, CallOptions, Credential, Endpoint, Error, Hosts, ModelId, Operation,
+    Start, Step, Target, Template,
+};
+use baseten_openai::{EmbeddingRequest, EmbeddingResponse, EncodingFormat, Input};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -155,6 +163,44 @@ fn inputs_are_written_as_the_api_has_them() {
         serde_json::to_value(&request).unwrap(),
         json!({"model": "m", "input": "a", "encoding_format": "float", "dimensions": 8, "user": "me"})
     );
+}
+
+/// A call that was answered with this status and body.
+fn refused(status: u16, body: &'static str) -> Error {
+    let target = Target::model(ModelId::new("abcd1234").unwrap());
+    let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict).unwrap();
+    let request = Template::new(endpoint, &Credential::none(), Answer::Json).unwrap().empty();
+    let start = Start { wall: SystemTime::UNIX_EPOCH, seed: 1 };
+    let mut call = Call::new(&request, &CallOptions::default(), &Budget::new(), start);
+    assert!(matches!(call.step(Duration::ZERO), Step::Send(_)));
+    let (head, ()) = http::Response::builder().status(status).body(()).unwrap().into_parts();
+    call.on_rejected(Duration::ZERO, head, body.into());
+    let Step::Fail(error) = call.step(Duration::ZERO) else { panic!("{status} is sent again") };
+    error
+}
+
+#[test]
+fn only_a_refusal_of_base64_is_asked_again_for_numbers() {
+    let openai = r#"{"error":{"message":"encoding_format must be float","code":null}}"#;
+    let fastapi = r#"{"detail":[{"loc":["body","encoding_format"],"msg":"unexpected value"}]}"#;
+    let vllm = r#"{"object":"error","message":"base64 is not supported","code":400}"#;
+    let other = r#"{"error":{"message":"input is too long"}}"#;
+    let request = EmbeddingRequest::new("m", "a").dimensions(8);
+    for (why, request, status, body, again) in [
+        ("OpenAI's shape", &request, 400, openai, true),
+        ("FastAPI's, which names the member", &request, 422, fastapi, true),
+        ("vLLM's, which names the value", &request, 400, vllm, true),
+        ("another reason", &request, 400, other, false),
+        ("no refusal of the request", &request, 500, openai, false),
+        ("no words", &request, 400, "", false),
+        ("numbers were asked for", &request.clone().as_numbers(), 400, openai, false),
+    ] {
+        let instead = request.instead(&refused(status, body));
+        assert_eq!(instead.is_some(), again, "{why}");
+        let Some(instead) = instead else { continue };
+        assert_eq!(instead.encoding_format, Some(EncodingFormat::Float), "{why}");
+        assert_eq!(instead, request.clone().as_numbers(), "{why}: all else is the same");
+    }
 }
 
 /// Any float that JSON can write.

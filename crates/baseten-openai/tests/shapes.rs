@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use baseten_openai::{
-    ChatChunk, ChatCollector, ChatDecoder, ChatRequest, ChatResponse, CompletionResponse,
-    FinishReason, Message, Progress, StreamEnd, StreamErrorKind,
+    ChatChunk, ChatDecoder, ChatRequest, ChatResponse, CompletionResponse, Progress, StreamEnd,
+    StreamErrorKind,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -373,52 +373,6 @@ fn every_framing_gives_the_same_chunks() {
     ] {
         assert_eq!(run(&body).unwrap(), (end, expected.clone()), "{why}");
     }
-}
-
-#[test]
-fn what_is_collected_is_what_was_sent() {
-    let body = [
-        delta(json!({"role": "assistant", "content": null, "reasoning_content": "Let me "})),
-        delta(json!({"reasoning_content": "think.", "reasoning_details": [{"text": "Let"}]})),
-        delta(json!({"reasoning_details": [{"text": " me"}], "signature": "ab"})),
-        delta(json!({"content": "Hi", "signature": "cd"})),
-        delta(json!({"content": ""})),
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n".to_owned(),
-        STOP.to_owned(),
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2},\"timings\":{}}\n\n"
-            .to_owned(),
-        DONE.to_owned(),
-    ];
-    let (end, response) = run(&body.concat()).unwrap();
-    assert_eq!(end, StreamEnd::Done);
-    let usage = response.usage.as_ref().unwrap();
-    assert_eq!(usage.completion_tokens, Some(2), "the last counts, they are not added up");
-    assert_eq!(response.reasoning(), Some("Let me think."));
-    assert_eq!(response.finish_reason(), Some(&FinishReason::Stop));
-    assert!(response.extra.contains_key("timings"));
-    // The message goes back with everything it came with.
-    let message = response.message().unwrap().clone();
-    let request = ChatRequest::new("m", [Message::user("?")]).message(message);
-    assert_eq!(
-        serde_json::to_value(&request).unwrap()["messages"][1],
-        json!({
-            "role": "assistant", "content": "Hi", "reasoning_content": "Let me think.",
-            "reasoning_details": [{"text": "Let"}, {"text": " me"}], "signature": "abcd",
-        })
-    );
-}
-
-#[test]
-fn chunks_from_elsewhere_are_collected_as_the_decoder_does() {
-    let mut decoder = ChatDecoder::new();
-    let mut collector = ChatCollector::new();
-    let words = ["a", "b\\n", "\\\"c\\\"", "d", "\u{20ac}"].map(|word| ONE.replace("one ", word));
-    decoder.push(format!("{}{STOP}{DONE}", words.concat()).into());
-    while decoder.advance().unwrap() == Progress::Chunk {
-        collector.push(decoder.chunk());
-    }
-    assert_eq!(collector.partial(), decoder.partial());
-    assert_eq!(collector.into_response().text(), "ab\n\"c\"d\u{20ac}");
 }
 
 #[test]
