@@ -64,6 +64,11 @@ pub enum Cause {
         /// The limit.
         limit: usize,
     },
+    /// The answer has more headers than the limit.
+    TooManyHeaders {
+        /// The limit.
+        limit: usize,
+    },
     /// The body of the answer is larger than the limit, in bytes.
     BodyTooLarge {
         /// The limit.

@@ -43,12 +43,18 @@ pub(crate) fn of_handshake(error: &io::Error) -> Cause {
 pub(crate) fn of_head(error: &hyper::Error, received: u64, limit: usize) -> Cause {
     if error.is_parse() && received >= limit as u64 {
         Cause::HeadTooLarge { limit }
+    } else if error.is_parse() && error.to_string().contains("too large") {
+        // Only hyper's server has a method for it; by bytes it is not, so it is by their number.
+        Cause::TooManyHeaders { limit: HEADERS_MAX }
     } else if error.is_parse() {
         Cause::Malformed
     } else {
         Cause::Disconnected
     }
 }
+
+/// What hyper reads of an answer.
+const HEADERS_MAX: usize = 100;
 
 /// An error within a body.
 pub(crate) fn of_body(error: &hyper::Error) -> Cause {

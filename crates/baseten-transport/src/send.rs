@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use baseten_core::{
@@ -298,10 +298,14 @@ async fn exchange<N: Net>(
                 let look = || link.poll_head(pending.as_mut(), cx);
                 let looked = wire.with_reads(Reads::Now, look);
                 if looked.is_ready() {
-                    return looked;
+                    return looked.map(Some);
                 }
             }
-            link.poll_head(pending.as_mut(), cx)
+            match link.poll_head(pending.as_mut(), cx) {
+                // hyper takes any number of heads that only announce another one.
+                Poll::Pending if wire.heard() - received > *head_limit as u64 => Poll::Ready(None),
+                polled => polled.map(Some),
+            }
         };
         match N::drive(wire, timer, limits.cancel(), || silence.next(), poll).await {
             Err(Elapsed) if silence.goes_on() => {}
@@ -311,10 +315,11 @@ async fn exchange<N: Net>(
     let (sent, received) = (wire.sent() - sent, wire.heard() - received);
     let fault = uploading.and_then(|uploading| uploading.take_fault());
     let (cause, source) = match (head, fault) {
-        (Ok(Ok(head)), _) => return Ok(head),
+        (Ok(Some(Ok(head))), _) => return Ok(head),
         // What hyper says is only that it had no body.
         (_, Some((cause, source))) => (cause, source.map(Into::into)),
-        (Ok(Err(error)), _) => {
+        (Ok(None), _) => (Cause::HeadTooLarge { limit: *head_limit }, None),
+        (Ok(Some(Err(error))), _) => {
             (failure::of_head(&error, received, *head_limit), Some(error.into()))
         }
         (Err(Elapsed), _) => (limits.elapsed(silence.due()), None),

@@ -37,9 +37,10 @@ impl Error {
             Cause::Resolve | Cause::Connect | Cause::ProxyLogin | Cause::Tls => ErrorKind::Connect,
             Cause::Timeout { .. } => ErrorKind::Timeout,
             Cause::Disconnected | Cause::Malformed => ErrorKind::Disconnected,
-            Cause::HeadTooLarge { .. } | Cause::BodyTooLarge { .. } | Cause::Expansion { .. } => {
-                ErrorKind::TooLarge
-            }
+            Cause::HeadTooLarge { .. }
+            | Cause::TooManyHeaders { .. }
+            | Cause::BodyTooLarge { .. }
+            | Cause::Expansion { .. } => ErrorKind::TooLarge,
             Cause::Encoding => ErrorKind::Decode,
             Cause::Truncated => ErrorKind::Truncated,
             Cause::Reader { .. }

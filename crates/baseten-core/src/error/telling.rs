@@ -58,6 +58,9 @@ impl Inner {
             Cause::HeadTooLarge { limit } => {
                 write!(f, "the head of the answer is over the limit of {limit} bytes")
             }
+            Cause::TooManyHeaders { limit } => {
+                write!(f, "the answer has more than {limit} headers")
+            }
             Cause::BodyTooLarge { limit } => {
                 write!(f, "the body of the answer is over the limit of {limit} bytes")
             }
