@@ -126,7 +126,7 @@ pub enum StreamEnd {
     /// With `[DONE]`, and every choice has its reason.
     Done,
     /// With `[DONE]`, but a choice has no `finish_reason`. Some engines never give one, so the answer
-    /// counts as whole.
+    /// counts as whole. Or there is no choice at all, as in a stream that was none of a chat.
     DoneWithoutReason,
     /// The body ended without `[DONE]`, but every choice has its `finish_reason`. What follows that,
     /// such as `usage`, may be missing.

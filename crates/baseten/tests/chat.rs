@@ -132,6 +132,31 @@ fn a_stream_that_breaks_off_is_no_answer_but_its_part_is_there() {
 }
 
 #[test]
+fn an_answer_for_a_stream_and_a_stream_for_an_answer_are_read() {
+    each(|facade, emulator| {
+        let serve = |answer| {
+            emulator.model("abc").every_route().answer(answer);
+        };
+        serve(Answer::json(json!({"choices": [{"message": {"content": "Hello"}}]})));
+        let chat = facade.chat_stream(&ask());
+        assert_eq!(chat.end, Some(StreamEnd::Document), "{}: {:?}", facade.name(), chat.error);
+        assert_eq!((&*chat.texts.concat(), &*chat.answer.text()), ("Hello", "Hello"));
+        serve(Answer::sse(events()));
+        assert_eq!(facade.chat(&ask()).unwrap().value.text(), "Hello", "{}", facade.name());
+
+        // Nor does an error under status 200 pass for either.
+        serve(Answer::json(json!({"error": {"message": "out of memory", "code": 500}})));
+        for error in [facade.chat(&ask()).unwrap_err(), facade.chat_stream(&ask()).error.unwrap()] {
+            let api = error.api().map(|api| (api.message(), api.code()));
+            assert_eq!(
+                (error.kind(), api),
+                (ErrorKind::Stream, Some(("out of memory", Some("500"))))
+            );
+        }
+    });
+}
+
+#[test]
 fn dropping_a_chat_stream_stops_the_server() {
     each(|facade, emulator| {
         let long = Duration::from_secs(600);
