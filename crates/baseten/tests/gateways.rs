@@ -5,7 +5,9 @@
 #[path = "facades/both.rs"]
 mod both;
 
-use baseten::openai::{ChatRequest, EmbeddingRequest, Message};
+use baseten::openai::{
+    ChatRequest, CompletionRequest, EmbeddingRequest, FinishReason, Message, StreamEnd,
+};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator};
 use serde_json::json;
 
@@ -53,5 +55,44 @@ both! {
             let sent = seen.last().unwrap().text().unwrap();
             assert!(sent.starts_with(r#"{"model":"org/model","#), "the name goes as it is: {sent}");
         }
+    }
+
+    fn completions_and_models_are_typed() {
+        let emulator = Emulator::start().unwrap();
+        let openai = client!(emulator).model("abc").unwrap().openai().unwrap();
+        let part = |text: &str, reason: Option<&str>| {
+            let choice = json!({"index": 0, "text": text, "finish_reason": reason});
+            json!({"object": "text_completion", "choices": [choice]})
+        };
+        let route = emulator.model("abc").at("sync/v1/completions");
+        route.answer(Answer::json(part("upon a time", Some("length"))));
+        let request = CompletionRequest::new("org/model", "Once ").max_tokens(3);
+        let answer = wait(openai.completion(&request)).unwrap().value;
+        assert_eq!(answer.text(), "upon a time");
+        assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::Length));
+
+        let parts = [part("upon ", None), part("a time", Some("length"))];
+        route.answer(Answer::sse(parts.map(|part| part.to_string())));
+        let mut stream = wait(openai.completion_stream(&request)).unwrap();
+        let mut texts = Vec::new();
+        while let Some(part) = wait(stream.chunk()).unwrap() {
+            texts.push(part.text().to_owned());
+        }
+        assert_eq!((stream.end(), stream.partial().text()), (Some(StreamEnd::Done), "upon a time"));
+        assert_eq!(texts, ["upon ", "a time"]);
+        let seen = emulator.seen();
+        let bodies: Vec<&str> = seen.arrivals().iter().map(|arrival| arrival.text().unwrap()).collect();
+        let sent = r#"{"model":"org/model","prompt":"Once ","max_tokens":3"#;
+        assert_eq!(bodies[0], format!("{sent}}}"));
+        assert_eq!(
+            bodies[1],
+            format!(r#"{sent},"stream":true,"stream_options":{{"include_usage":true}}}}"#)
+        );
+
+        let listed = json!({"object": "list", "data": [{"id": "org/model", "created": 1, "own": 2}]});
+        emulator.model("abc").at("sync/v1/models").answer(Answer::json(listed));
+        let models = wait(openai.models()).unwrap().value;
+        assert_eq!((&*models[0].id, models[0].created), ("org/model", Some(1)));
+        assert_eq!(models[0].extra["own"], 2, "what has no field is kept");
     }
 }
