@@ -229,9 +229,10 @@ proptest! {
 
     #[test]
     fn a_value_that_an_enum_does_not_know_survives(text in ".{0,12}") {
+        let samples = samples::all();
         for (name, through) in TYPES {
             let text = text.as_str().into();
-            if samples::all().iter().any(|(of, sample)| of == name && sample.is_string()) {
+            if samples.iter().any(|(of, sample)| of == name && sample.is_string()) {
                 prop_assert_eq!(through(&text), text, "{}", name);
             }
         }
