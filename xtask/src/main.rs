@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod graph;
 mod interop;
 mod layers;
@@ -25,6 +26,7 @@ usage: cargo xtask NAME
   bench chat       what reading an event of a streamed chat costs, beside other decoders
   bench embeddings what reading a number of a vector costs, the same way
   ci [--quick]     everything that must hold; --quick is what every commit passes
+  fuzz [TARGET] [--seconds N]  libFuzzer on what reads bytes of others, 5 s a target; needs c++
   layers           the arrows between our crates, and what may never be under them
   parity           what the async and the blocking facade offer, compared
   sizes [--binary] crates of others in each build, beside the ceilings; bytes and build seconds
@@ -53,6 +55,10 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["bench", "chat"] => bench::chat().map(|verdict| verdict.report("bench chat")),
         ["bench", "embeddings"] => {
             bench::embeddings().map(|verdict| verdict.report("bench embeddings"))
+        }
+        ["fuzz", rest @ ..] => {
+            let outcome = fuzz::run(rest).ok_or(USAGE)?;
+            outcome.map(|verdict| verdict.report("fuzz"))
         }
         ["layers"] => layers::run(),
         ["parity"] => parity::run(),

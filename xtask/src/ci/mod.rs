@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::output::{complain, say};
 use crate::workspace::{Workspace, cargo, finish};
-use crate::{interop, layers, parity, sizes};
+use crate::{fuzz, interop, layers, parity, sizes};
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "main job",    extent: Extent::Full,  run: main_job },
     Stage { name: "package",     extent: Extent::Full,  run: |w| package::check(w).map(Verdict::from) },
     Stage { name: "licences",    extent: Extent::Full,  run: licences },
+    Stage { name: "fuzz",        extent: Extent::Full,  run: fuzz::all },
     Stage { name: "interop truss", extent: Extent::Full, run: |_| interop::truss() },
     Stage { name: "interop llama", extent: Extent::Full, run: |_| interop::llama() },
 ];

@@ -1,0 +1,209 @@
+//! `cargo xtask fuzz [TARGET] [--seconds N]`: libFuzzer on what reads bytes of others.
+//!
+//! The targets are the workspace `xtask/fuzz`. They are built by the stable compiler, which needs no
+//! more than LLVM's own coverage pass; libFuzzer itself is C++. Seeds stay as they are: a target works
+//! on a copy in the target folder, where what it found is kept for the next run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::ci::Verdict;
+use crate::output::say;
+use crate::workspace::{Workspace, cargo, finish};
+
+/// For how long each target runs, unless it is said.
+const SECONDS: u32 = 5;
+
+/// One program of `xtask/fuzz/targets`.
+struct Target {
+    name: &'static str,
+    /// The folder of its seeds, and what their names have in them.
+    seeds: (&'static str, &'static str),
+}
+
+#[rustfmt::skip]
+const TARGETS: &[Target] = &[
+    Target { name: "sse",         seeds: ("crates/baseten-core/tests/sse", ".sse") },
+    Target { name: "error_body",  seeds: ("xtask/fuzz/seeds/error_body", "") },
+    Target { name: "base_url",    seeds: ("xtask/fuzz/seeds/base_url", "") },
+    Target { name: "head",        seeds: ("crates/baseten/tests/recorded", ".http") },
+    Target { name: "chat_stream", seeds: ("crates/baseten-openai/tests/wire", ".sse") },
+    Target { name: "embeddings",  seeds: ("crates/baseten-openai/tests/wire", "embeddings") },
+    Target { name: "signature",   seeds: ("xtask/fuzz/seeds/signature", "") },
+];
+
+/// What makes rustc count edges and comparisons in the way libFuzzer reads them.
+const INSTRUMENTATION: &str = "-Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=3 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// Reads the words after `fuzz` and runs what they name; `None` if they are no such words.
+pub(crate) fn run(words: &[&str]) -> Option<Result<Verdict, String>> {
+    let (name, seconds) = match words {
+        [] => (None, SECONDS),
+        ["--seconds", seconds] => (None, seconds.parse().ok()?),
+        [name] => (Some(*name), SECONDS),
+        [name, "--seconds", seconds] => (Some(*name), seconds.parse().ok()?),
+        _ => return None,
+    };
+    let targets: Vec<&Target> =
+        TARGETS.iter().filter(|target| name.is_none_or(|name| name == target.name)).collect();
+    (!targets.is_empty()).then(|| Workspace::load().and_then(|w| fuzz(&w, &targets, seconds)))
+}
+
+/// All targets, for as long as they run unless it is said.
+pub(crate) fn all(workspace: &Workspace) -> Result<Verdict, String> {
+    fuzz(workspace, &TARGETS.iter().collect::<Vec<_>>(), SECONDS)
+}
+
+fn fuzz(workspace: &Workspace, targets: &[&Target], seconds: u32) -> Result<Verdict, String> {
+    let there = Command::new("c++").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        return Ok(Verdict::Skipped(
+            "no C++ compiler `c++`, which libFuzzer is built by".to_owned(),
+        ));
+    }
+    let programs = build(workspace)?;
+    let mut failures = Vec::new();
+    for target in targets {
+        if let Err(what) = run_one(workspace, &programs, target, seconds) {
+            failures.push(what);
+        }
+    }
+    if failures.is_empty() { Ok(Verdict::Passed) } else { Err(failures.join("\n")) }
+}
+
+/// Builds all targets; the folder they are in.
+fn build(workspace: &Workspace) -> Result<PathBuf, String> {
+    let folder = workspace.target.join("fuzz");
+    let host = host()?;
+    let mut build = cargo();
+    // Named, the host's own triple keeps the flags away from build scripts.
+    build.args(["build", "--quiet", "--locked", "--release", "--target", &host]);
+    build.arg("--target-dir").arg(&folder);
+    build.env("RUSTFLAGS", INSTRUMENTATION).env_remove("CARGO_ENCODED_RUSTFLAGS");
+    finish(build.current_dir(workspace.root.join("xtask/fuzz")))?;
+    Ok(folder.join(host).join("release"))
+}
+
+/// The triple of this machine, as rustc names it.
+fn host() -> Result<String, String> {
+    let output =
+        Command::new("rustc").arg("-vV").output().map_err(|e| format!("cannot run rustc: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
+}
+
+/// Runs a target on its seeds and on what earlier runs found.
+fn run_one(
+    workspace: &Workspace,
+    programs: &Path,
+    target: &Target,
+    seconds: u32,
+) -> Result<(), String> {
+    let name = target.name;
+    let folder = workspace.target.join("fuzz").join("corpus").join(name);
+    copy_seeds(workspace, target, &folder).map_err(|e| format!("seeds of {name}: {e}"))?;
+    let crashes = workspace.target.join("fuzz").join("crashes");
+    fs::create_dir_all(&crashes).map_err(|e| format!("{}: {e}", crashes.display()))?;
+    let mut program = Command::new(programs.join(name));
+    program.arg(&folder).arg(format!("-max_total_time={seconds}"));
+    program.arg(format!("-artifact_prefix={}/{name}-", crashes.display()));
+    program.arg(format!("-dict={}", workspace.root.join("xtask/fuzz/words.dict").display()));
+    program.env("RUST_BACKTRACE", "0");
+    program.args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]);
+    let output = program.output().map_err(|e| format!("cannot run {name}: {e}"))?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("fuzz {name}: {}\n{}", output.status, failure(&told)));
+    }
+    let corpus = fs::read_dir(&folder).map_or(0, Iterator::count);
+    let runs = runs(&told).ok_or_else(|| format!("fuzz {name}: did not say how often it ran"))?;
+    say(format!("{name:<12} {runs:>10} runs, {corpus:>5} inputs in its corpus"));
+    Ok(())
+}
+
+fn copy_seeds(workspace: &Workspace, target: &Target, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    let (folder, part) = target.seeds;
+    for entry in fs::read_dir(workspace.root.join(folder))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_string_lossy().contains(part) {
+            fs::copy(entry.path(), to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// How often the target was run, of libFuzzer's last lines.
+fn runs(told: &str) -> Option<u64> {
+    let line = told.lines().find_map(|l| l.strip_prefix("stat::number_of_executed_units:"))?;
+    line.trim().parse().ok()
+}
+
+/// Of all that a failed target told: what the panic says, libFuzzer's verdict, where the input is.
+fn failure(told: &str) -> String {
+    let lines: Vec<&str> = told.lines().collect();
+    let start = lines
+        .iter()
+        .position(|line| line.contains("panicked at") || line.contains("ERROR: libFuzzer"))
+        .unwrap_or_else(|| lines.len().saturating_sub(20));
+    let input = lines.iter().find(|line| line.contains("Test unit written to"));
+    lines[start..].iter().take(6).chain(input).copied().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_is_listed_and_has_seeds() {
+        let workspace = Workspace::load().expect("our own workspace");
+        let programs = fs::read_dir(workspace.root.join("xtask/fuzz/targets")).expect("a folder");
+        let mut found: Vec<String> = programs
+            .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+            .collect();
+        found.sort();
+        let mut listed: Vec<String> =
+            TARGETS.iter().map(|target| format!("{}.rs", target.name)).collect();
+        listed.sort();
+        assert_eq!(found, listed);
+
+        for Target { name, seeds: (folder, part) } in TARGETS {
+            let files = fs::read_dir(workspace.root.join(folder)).expect("a folder of seeds");
+            let fits = |name: &str| name.contains(part);
+            let seeds = files
+                .filter(|file| fits(&file.as_ref().expect("a file").file_name().to_string_lossy()));
+            assert!(seeds.count() > 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_failure_tells_the_panic_and_where_the_input_is() {
+        let told = "INFO: Seed: 1\n#2\tINITED\n\nthread '<unnamed>' panicked at targets/sse.rs:20:9:\n\
+                    byte by byte\n==7== ERROR: libFuzzer: deadly signal\nNOTE: a\nSUMMARY: b\nc\nd\n\
+                    artifact_prefix='x'; Test unit written to /t/crashes/sse-crash-1\nBase64: YQ==";
+        let text = failure(told);
+        assert!(text.starts_with("thread '<unnamed>' panicked at targets/sse.rs:20:9:\nbyte"));
+        assert!(text.ends_with("Test unit written to /t/crashes/sse-crash-1"), "{text}");
+        assert!(!text.contains("INITED"));
+    }
+
+    #[test]
+    fn runs_are_read_from_the_last_lines() {
+        assert_eq!(runs("Done\nstat::number_of_executed_units: 4711\nstat::x: 2"), Some(4711));
+        assert_eq!(runs("Done"), None);
+    }
+
+    #[test]
+    fn words_that_name_nothing_are_refused() {
+        for words in [&["nothing"][..], &["sse", "--seconds"], &["--seconds", "soon"]] {
+            assert!(run(words).is_none(), "{words:?}");
+        }
+    }
+}
