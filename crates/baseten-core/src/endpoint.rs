@@ -336,6 +336,19 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_parts_together_are_still_a_path() {
+        let base = |length| Hosts::base_url(&format!("https://a/{}", "b".repeat(length)));
+        assert!(base(8 * 1024).is_err());
+        let hosts = base(8 * 1024 - 1).unwrap();
+        let route = Route::new("r".repeat(48 * 1024)).unwrap();
+        let name = EnvironmentName::new("e".repeat(40)).unwrap();
+        let target = Target::model(ModelId::new("m").unwrap()).environment(name);
+        let sync = Operation::Sync(Method::GET, route.clone());
+        assert!(Endpoint::new(&hosts, &target, &sync).unwrap().path().len() > 56 * 1024);
+        assert!(Endpoint::model_apis(&hosts, Method::GET, &route).path().len() > 56 * 1024);
+    }
+
+    #[test]
     #[rustfmt::skip]
     fn every_path_of_the_api_reference() {
         use Operation::*;

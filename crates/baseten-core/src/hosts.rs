@@ -4,7 +4,7 @@
 //! call; nothing here resolves a name or opens a socket.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
@@ -71,7 +71,7 @@ impl Origin {
         if authority.as_str().contains('@') {
             return Err("has user info before the host; give the key as a credential");
         }
-        let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
+        let host = unbracketed(authority.host())?.to_ascii_lowercase();
         if host.is_empty() {
             return Err("has no host");
         }
@@ -82,6 +82,16 @@ impl Origin {
             None => default_port(https),
         };
         Ok(Self { https, host: host.into(), port })
+    }
+}
+
+/// A host as it is connected to. `http` lets brackets pass anywhere.
+fn unbracketed(host: &str) -> Result<&str, &'static str> {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    match address {
+        Some(address) if address.parse::<Ipv6Addr>().is_ok() => Ok(address),
+        None if !host.contains(['[', ']']) => Ok(host),
+        _ => Err("has brackets in its host that hold no IPv6 address"),
     }
 }
 
@@ -158,7 +168,7 @@ impl Hosts {
     /// root's `api.`, or before a root that has none. Without a scheme it is `https`.
     ///
     /// # Errors
-    /// [`InvalidUrl`] if it is no host, or has a path or query.
+    /// [`InvalidUrl`] if it is no host, or an IPv6 address, or has a path or query.
     pub fn root(root: &str) -> Result<Self, InvalidUrl> {
         let url = if root.contains("://") { root.into() } else { format!("https://{root}") };
         let location = parse_location("root", &url)?;
@@ -166,6 +176,13 @@ impl Hosts {
             return Err(InvalidUrl::new("root", &url, "has a path; use a base URL for that"));
         }
         let host: &str = &location.origin.host;
+        if host.contains(':') {
+            return Err(InvalidUrl::new(
+                "root",
+                &url,
+                "is an IPv6 address; use a base URL for that",
+            ));
+        }
         let host = format!("inference.{}", host.strip_prefix("api.").unwrap_or(host));
         let origin = Origin { host: host.into(), ..location.origin.clone() };
         let model_apis = Location { origin, prefix: location.prefix.clone() };
@@ -176,8 +193,8 @@ impl Hosts {
     /// path (`{base}/environments/production/predict`), their id no longer shows in the URL.
     ///
     /// # Errors
-    /// [`InvalidUrl`] if it is no absolute `http` or `https` URL, or has user info, a query or a
-    /// fragment.
+    /// [`InvalidUrl`] if it is no absolute `http` or `https` URL, or has user info, a query, a
+    /// fragment or a path of more than 8 KiB.
     pub fn base_url(url: &str) -> Result<Self, InvalidUrl> {
         let location = parse_location("base URL", url)?;
         Ok(Self { base: Base::Fixed(location.clone()), model_apis: location, ..Self::baseten() })
@@ -248,6 +265,10 @@ impl Default for Hosts {
     }
 }
 
+/// The longest path of a base URL, in bytes: with ids and the longest route behind it, there is still
+/// room for it in the 65,534 bytes that `http` takes.
+const PREFIX_MAX: usize = 8 * 1024;
+
 fn parse_location(what: &'static str, url: &str) -> Result<Location, InvalidUrl> {
     let fault = |why| InvalidUrl::new(what, url, why);
     if url.contains('#') {
@@ -269,6 +290,9 @@ fn parse_location(what: &'static str, url: &str) -> Result<Location, InvalidUrl>
     }
     let origin = Origin::parse(scheme, authority).map_err(fault)?;
     let prefix = uri.path().trim_end_matches('/');
+    if prefix.len() > PREFIX_MAX {
+        return Err(fault("has a path of more than 8 KiB"));
+    }
     let climbs = prefix.split('/').any(|segment| matches!(segment, "." | ".."));
     if climbs || prefix.contains("//") {
         return Err(fault("has an empty, '.' or '..' segment in its path"));
@@ -339,12 +363,17 @@ mod tests {
             ("https://example.com:99999/", "is no number up to 65535"),
             ("https://example.com/a/../b", "'..' segment"),
             ("https://exa mple.com", "is not a URL"),
+            // `http` takes those for hosts, and no connection would.
+            ("https://eu-west[DONE]", "brackets in its host"),
+            ("https://[example.com]", "brackets in its host"),
+            ("https://[[::1]]", "is not a URL"),
         ] {
             let message = Hosts::base_url(url).unwrap_err().to_string();
             assert!(message.contains(expect), "{url:?}: {message}");
             assert!(!message.contains("s3"), "{message}");
         }
         assert!(Hosts::root("api.example.com/v1").is_err());
+        assert!(Hosts::root("[::1]").is_err(), "no name of a model can stand before it");
         assert!(Hosts::baseten().with_host_header("a b").is_err());
         assert!(Hosts::baseten().with_host_header("a\r\nb").is_err());
     }

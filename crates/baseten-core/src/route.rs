@@ -31,7 +31,11 @@ enum Fault {
     Control { index: usize, found: char },
     Fragment { index: usize },
     BadEscape { index: usize },
+    TooLong { length: usize },
 }
+
+/// The longest route, in bytes as it is sent. Behind the longest base URL, `http` still takes it.
+const MAX: usize = 48 * 1024;
 
 /// Not allowed in a path or query by RFC 3986, besides controls and non-ASCII. `%` stays: it starts
 /// an escape that has been checked.
@@ -53,8 +57,8 @@ impl Route {
     /// Parses and encodes a route.
     ///
     /// # Errors
-    /// [`InvalidRoute`] for a `.` or `..` segment (encoded ones too), a control byte, a `#`, or a
-    /// `%` that is not followed by two hex digits.
+    /// [`InvalidRoute`] for a `.` or `..` segment (encoded ones too), a control byte, a `#`, a `%` that
+    /// is not followed by two hex digits, or more than 48 KiB once encoded.
     pub fn new(route: impl AsRef<str>) -> Result<Self, InvalidRoute> {
         let route = route.as_ref();
         let fault = |fault| Err(InvalidRoute(fault));
@@ -76,7 +80,11 @@ impl Route {
             return fault(Fault::DotSegment { segment: segment.into() });
         }
         let route = route.strip_prefix('/').unwrap_or(route);
-        Ok(Self(utf8_percent_encode(route, ENCODED).to_string().into()))
+        let encoded = utf8_percent_encode(route, ENCODED).to_string();
+        if encoded.len() > MAX {
+            return fault(Fault::TooLong { length: encoded.len() });
+        }
+        Ok(Self(encoded.into()))
     }
 
     /// The encoded route, without a leading slash, with its query if it has one.
@@ -104,6 +112,12 @@ impl fmt::Display for InvalidRoute {
             }
             Fault::Fragment { index } => {
                 write!(f, "route has '#' at byte {index}, which no request carries; write %23")
+            }
+            Fault::TooLong { length } => {
+                write!(
+                    f,
+                    "route is {length} bytes once encoded, more than {MAX}; send it as a body"
+                )
             }
             Fault::BadEscape { index } => {
                 write!(f, "route has '%' at byte {index} without two hex digits; write %25")
@@ -157,5 +171,7 @@ mod tests {
             let message = Route::new(route).unwrap_err().to_string();
             assert!(message.contains(expect), "{route:?}: {message}");
         }
+        let long = "é".repeat(MAX / 6 + 1);
+        assert!(Route::new(long).unwrap_err().to_string().contains("49158 bytes"));
     }
 }
