@@ -30,6 +30,7 @@ const TARGETS: &[Target] = &[
     Target { name: "head",        seeds: ("crates/baseten/tests/recorded", ".http") },
     Target { name: "chat_stream", seeds: ("crates/baseten-openai/tests/wire", ".sse") },
     Target { name: "embeddings",  seeds: ("crates/baseten-openai/tests/wire", "embeddings") },
+    Target { name: "numbers",     seeds: ("xtask/fuzz/seeds/numbers", "") },
     Target { name: "signature",   seeds: ("xtask/fuzz/seeds/signature", "") },
 ];
 
