@@ -3,6 +3,10 @@
 //! It holds what they must have in common, so that nothing but the client differs: the arguments, the
 //! input, the output, the key and whom to trust. It must not send anything.
 
+mod stream;
+
+pub use stream::{CHAT_PATH, Chunk, QUESTION, Question, StreamJob};
+
 use std::sync::Arc;
 use std::{env, fs};
 

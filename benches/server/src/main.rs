@@ -1,8 +1,10 @@
-//! Answers every request with the same bytes, plain and over TLS, until its standard input ends.
+//! Answers a chat with a stream and every other request with the same bytes, plain and over TLS, until its standard input ends.
 //!
 //! It prints the two base URLs, and writes the certificate to trust into the file that its argument
 //! names. It is a process of its own so that its cost is never counted with a client's.
 #![expect(clippy::print_stdout, reason = "its caller reads the addresses")]
+
+mod stream;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -72,7 +74,10 @@ fn serve(mut stream: impl Read + Write) -> io::Result<()> {
                 read => filled += read,
             }
         }
-        stream.write_all(answer.as_bytes())?;
+        match stream::asked_for(&buffer[..filled]) {
+            Some(asked) => stream::serve(&mut stream, &asked)?,
+            None => stream.write_all(answer.as_bytes())?,
+        }
         stream.flush()?;
     }
 }

@@ -8,13 +8,16 @@ mod client;
 mod cost;
 mod decode;
 mod goal;
+mod ratio;
 mod server;
+mod stream;
 
 use self::client::{Benches, Client};
 use self::cost::{Cost, Meter};
 pub(crate) use self::decode::{chat, embeddings};
 use self::goal::{Mark, PREDICT};
 use self::server::Server;
+pub(crate) use self::stream::stream;
 use crate::ci::Verdict;
 use crate::output::say;
 use crate::workspace::Workspace;
