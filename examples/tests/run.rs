@@ -10,13 +10,17 @@ use baseten_emulator::Emulator;
 
 /// Runs an example without what the environment says about Baseten.
 fn run(name: &str, envs: &[(&str, &str)]) -> Output {
+    run_with(name, &[], envs)
+}
+
+fn run_with(name: &str, args: &[&str], envs: &[(&str, &str)]) -> Output {
     let here = std::env::current_exe().unwrap();
     let built: PathBuf = here.parent().unwrap().parent().unwrap().join("examples").join(name);
     let mut program = Command::new(built.with_extension(std::env::consts::EXE_EXTENSION));
     for name in ["BASETEN_API_KEY", "BASETEN_MODEL_ID", "BASETEN_BASE_URL"] {
         program.env_remove(name);
     }
-    program.envs(envs.iter().copied()).output().unwrap()
+    program.args(args).envs(envs.iter().copied()).output().unwrap()
 }
 
 #[test]
@@ -51,6 +55,15 @@ fn every_example_shows_what_it_promises() {
             assert!(stdout.contains(part), "{name} does not show {part:?}:\n{stdout}");
         }
     }
+}
+
+/// Some seconds of what `cargo run --release --example soak` does for minutes.
+#[test]
+fn a_short_soak_breaks_no_promise() {
+    let Output { status, stdout, stderr } = run_with("soak", &["--seconds", "3"], &[]);
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("duplicates 0, wrong 0, hung 0"), "{stdout}");
 }
 
 #[test]
