@@ -54,7 +54,8 @@ impl Tally {
     pub(crate) fn hung(&self, limit: Duration) -> usize {
         let now = self.now();
         let since = self.since.iter().map(|since| since.load(Ordering::Relaxed));
-        since.filter(|since| *since > 0 && now - since > limit.as_millis() as u64).count()
+        let limit = limit.as_millis() as u64;
+        since.filter(|since| *since > 0 && now.saturating_sub(*since) > limit).count()
     }
 
     fn now(&self) -> u64 {
