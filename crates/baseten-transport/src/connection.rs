@@ -47,7 +47,8 @@ pub(crate) struct Connection<N: Net> {
 /// hyper's two ends: where requests go in, and what moves them.
 pub(crate) struct Link<S: Socket> {
     sender: http1::SendRequest<Outgoing>,
-    conn: http1::Connection<Stream<S>, Outgoing>,
+    /// `None` once it is over and somebody still waited.
+    conn: Option<http1::Connection<Stream<S>, Outgoing>>,
     /// Whether hyper is done with the socket: it must not be polled again.
     over: bool,
 }
@@ -65,7 +66,7 @@ impl<N: Net> Connection<N> {
     ) -> hyper::Result<Self> {
         let mut builder = http1::Builder::new();
         let (sender, conn) = builder.max_buf_size(head_limit).handshake(stream).await?;
-        let link = Link { sender, conn, over: false };
+        let link = Link { sender, conn: Some(conn), over: false };
         let now = Instant::now();
         Ok(Self {
             link,
@@ -128,11 +129,17 @@ impl<S: Socket> Link<S> {
 
     pub(crate) fn poll_head(
         &mut self,
-        sent: Pin<&mut impl Future<Output = Sent>>,
+        mut sent: Pin<&mut impl Future<Output = Sent>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<http::Response<Incoming>, hyper::Error>> {
         let ended = self.poll_conn(cx);
-        sent.poll(cx).map(|sent| {
+        let mut polled = sent.as_mut().poll(cx);
+        if polled.is_pending() && self.over {
+            // A connection that ends tells whoever is still in its queue when it is let go of.
+            self.conn = None;
+            polled = sent.poll(cx);
+        }
+        polled.map(|sent| {
             sent.map_err(|back| {
                 // What the request was told is what broke the connection. If it was told no more than
                 // that it comes back, the connection's own error says why; in any other case that one
@@ -157,7 +164,12 @@ impl<S: Socket> Link<S> {
             return Poll::Ready(frame);
         }
         let ended = self.poll_conn(cx);
-        match (Pin::new(body).poll_frame(cx), ended) {
+        let mut polled = Pin::new(&mut *body).poll_frame(cx);
+        if polled.is_pending() && self.over {
+            self.conn = None;
+            polled = Pin::new(body).poll_frame(cx);
+        }
+        match (polled, ended) {
             (Poll::Ready(Some(Err(_))), Some(Err(error))) => Poll::Ready(Some(Err(error))),
             (frame, _) => frame,
         }
@@ -174,7 +186,8 @@ impl<S: Socket> Link<S> {
     /// its answer. hyper is done with a connection as soon as it has read a 101.
     #[cfg(feature = "tokio")]
     pub(crate) fn into_stream(self) -> (Stream<S>, Bytes) {
-        let parts = self.conn.into_parts();
+        let conn = self.conn.expect("nobody waited any more when the server had switched");
+        let parts = conn.into_parts();
         (parts.io, parts.read_buf)
     }
 
@@ -183,7 +196,7 @@ impl<S: Socket> Link<S> {
         if self.over {
             return None;
         }
-        match Pin::new(&mut self.conn).poll(cx) {
+        match Pin::new(self.conn.as_mut()?).poll(cx) {
             Poll::Ready(ended) => {
                 self.over = true;
                 Some(ended)
