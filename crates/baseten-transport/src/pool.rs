@@ -79,6 +79,9 @@ impl<N: Net> Pool<N> {
         kept.drain(..stale);
         if kept.len() < self.options.max_idle {
             kept.push(connection);
+        } else {
+            // Closed before its slot is passed on.
+            drop(connection);
         }
     }
 

@@ -123,6 +123,7 @@ impl Uploading {
     pub(crate) fn begin(self: &Arc<Self>, limits: &Limits, length: Option<u64>) -> Outgoing {
         let mut state = self.lock();
         (state.rested, state.unwanted, state.stop) = (false, false, limits.stop());
+        state.fault = None;
         Outgoing::Streamed(Box::new(Streamed { uploading: self.clone(), length }))
     }
 
