@@ -194,7 +194,7 @@ impl Hosts {
     ///
     /// # Errors
     /// [`InvalidUrl`] if it is no absolute `http` or `https` URL, or has user info, a query, a
-    /// fragment or a path of more than 8 KiB.
+    /// fragment, a character that must be percent-encoded or a path of more than 8 KiB.
     pub fn base_url(url: &str) -> Result<Self, InvalidUrl> {
         let location = parse_location("base URL", url)?;
         Ok(Self { base: Base::Fixed(location.clone()), model_apis: location, ..Self::baseten() })
@@ -281,6 +281,10 @@ fn parse_location(what: &'static str, url: &str) -> Result<Location, InvalidUrl>
             "has '@' in it; a user or password is no part of it (write %40 in a path)",
         ));
     }
+    // `http` lets what is not ASCII pass in a path; a URL has it encoded.
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(fault("has a space, a control or a non-ASCII character; percent-encode it"));
+    }
     let uri: Uri = url.parse().map_err(|_| fault("is not a URL"))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(fault("is not absolute; write it with https://"));
@@ -362,7 +366,10 @@ mod tests {
             ("https://s3cret#x@example.com/", "has a fragment"),
             ("https://example.com:99999/", "is no number up to 65535"),
             ("https://example.com/a/../b", "'..' segment"),
-            ("https://exa mple.com", "is not a URL"),
+            ("https://exa mple.com", "has a space, a control or a non-ASCII character"),
+            ("https://m:8443/b10\u{84}/v1/", "has a space, a control or a non-ASCII character"),
+            ("https://example.com/caf\u{e9}", "has a space, a control or a non-ASCII character"),
+            ("https://exa<mple.com", "is not a URL"),
             // `http` takes those for hosts, and no connection would.
             ("https://eu-west[DONE]", "brackets in its host"),
             ("https://[example.com]", "brackets in its host"),
