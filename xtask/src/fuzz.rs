@@ -3,6 +3,9 @@
 //! The targets are the workspace `xtask/fuzz`. They are built by the stable compiler, which needs no
 //! more than LLVM's own coverage pass; libFuzzer itself is C++. Seeds stay as they are: a target works
 //! on a copy in the target folder, where what it found is kept for the next run.
+//!
+//! Without `--seconds` the seed and the number of runs are fixed and the corpus is the seeds alone, so
+//! that a commit which passes here passes elsewhere. Who looks for what is new gives it seconds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,26 +15,33 @@ use crate::ci::Verdict;
 use crate::output::say;
 use crate::workspace::{Workspace, cargo, finish};
 
-/// For how long each target runs, unless it is said.
-const SECONDS: u32 = 5;
-
 /// One program of `xtask/fuzz/targets`.
 struct Target {
     name: &'static str,
     /// The folder of its seeds, and what their names have in them.
     seeds: (&'static str, &'static str),
+    /// What takes some five seconds.
+    runs: u32,
+}
+
+/// How long a target runs.
+#[derive(Clone, Copy)]
+enum Length {
+    /// The target's own number of runs, from the same seed each time.
+    Fixed,
+    Seconds(u32),
 }
 
 #[rustfmt::skip]
 const TARGETS: &[Target] = &[
-    Target { name: "sse",         seeds: ("crates/baseten-core/tests/sse", ".sse") },
-    Target { name: "error_body",  seeds: ("xtask/fuzz/seeds/error_body", "") },
-    Target { name: "base_url",    seeds: ("xtask/fuzz/seeds/base_url", "") },
-    Target { name: "head",        seeds: ("crates/baseten/tests/recorded", ".http") },
-    Target { name: "chat_stream", seeds: ("crates/baseten-openai/tests/wire", ".sse") },
-    Target { name: "embeddings",  seeds: ("crates/baseten-openai/tests/wire", "embeddings") },
-    Target { name: "numbers",     seeds: ("xtask/fuzz/seeds/numbers", "") },
-    Target { name: "signature",   seeds: ("xtask/fuzz/seeds/signature", "") },
+    Target { name: "sse",         seeds: ("crates/baseten-core/tests/sse", ".sse"), runs: 30_000 },
+    Target { name: "error_body",  seeds: ("xtask/fuzz/seeds/error_body", ""), runs: 300_000 },
+    Target { name: "base_url",    seeds: ("xtask/fuzz/seeds/base_url", ""), runs: 30_000 },
+    Target { name: "head",        seeds: ("crates/baseten/tests/recorded", ".http"), runs: 100_000 },
+    Target { name: "chat_stream", seeds: ("crates/baseten-openai/tests/wire", ".sse"), runs: 15_000 },
+    Target { name: "embeddings",  seeds: ("crates/baseten-openai/tests/wire", "embeddings"), runs: 300_000 },
+    Target { name: "numbers",     seeds: ("xtask/fuzz/seeds/numbers", ""), runs: 150_000 },
+    Target { name: "signature",   seeds: ("xtask/fuzz/seeds/signature", ""), runs: 400_000 },
 ];
 
 /// What makes rustc count edges and comparisons in the way libFuzzer reads them.
@@ -43,24 +53,24 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module \
 
 /// Reads the words after `fuzz` and runs what they name; `None` if they are no such words.
 pub(crate) fn run(words: &[&str]) -> Option<Result<Verdict, String>> {
-    let (name, seconds) = match words {
-        [] => (None, SECONDS),
-        ["--seconds", seconds] => (None, seconds.parse().ok()?),
-        [name] => (Some(*name), SECONDS),
-        [name, "--seconds", seconds] => (Some(*name), seconds.parse().ok()?),
+    let (name, length) = match words {
+        [] => (None, Length::Fixed),
+        ["--seconds", seconds] => (None, Length::Seconds(seconds.parse().ok()?)),
+        [name] => (Some(*name), Length::Fixed),
+        [name, "--seconds", seconds] => (Some(*name), Length::Seconds(seconds.parse().ok()?)),
         _ => return None,
     };
     let targets: Vec<&Target> =
         TARGETS.iter().filter(|target| name.is_none_or(|name| name == target.name)).collect();
-    (!targets.is_empty()).then(|| Workspace::load().and_then(|w| fuzz(&w, &targets, seconds)))
+    (!targets.is_empty()).then(|| Workspace::load().and_then(|w| fuzz(&w, &targets, length)))
 }
 
-/// All targets, for as long as they run unless it is said.
+/// All targets, in the way that says the same each time.
 pub(crate) fn all(workspace: &Workspace) -> Result<Verdict, String> {
-    fuzz(workspace, &TARGETS.iter().collect::<Vec<_>>(), SECONDS)
+    fuzz(workspace, &TARGETS.iter().collect::<Vec<_>>(), Length::Fixed)
 }
 
-fn fuzz(workspace: &Workspace, targets: &[&Target], seconds: u32) -> Result<Verdict, String> {
+fn fuzz(workspace: &Workspace, targets: &[&Target], length: Length) -> Result<Verdict, String> {
     let there = Command::new("c++").arg("--version").output().is_ok_and(|o| o.status.success());
     if !there {
         return Ok(Verdict::Skipped(
@@ -70,7 +80,7 @@ fn fuzz(workspace: &Workspace, targets: &[&Target], seconds: u32) -> Result<Verd
     let programs = build(workspace)?;
     let mut failures = Vec::new();
     for target in targets {
-        if let Err(what) = run_one(workspace, &programs, target, seconds) {
+        if let Err(what) = run_one(workspace, &programs, target, length) {
             failures.push(what);
         }
     }
@@ -99,20 +109,30 @@ fn host() -> Result<String, String> {
     host.map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
 }
 
-/// Runs a target on its seeds and on what earlier runs found.
+/// Runs a target on its seeds and, for seconds, on what earlier runs found.
 fn run_one(
     workspace: &Workspace,
     programs: &Path,
     target: &Target,
-    seconds: u32,
+    length: Length,
 ) -> Result<(), String> {
     let name = target.name;
-    let folder = workspace.target.join("fuzz").join("corpus").join(name);
-    copy_seeds(workspace, target, &folder).map_err(|e| format!("seeds of {name}: {e}"))?;
+    let (corpus, extent) = match length {
+        Length::Fixed => ("fixed", ["-seed=1".to_owned(), format!("-runs={}", target.runs)]),
+        Length::Seconds(seconds) => {
+            ("corpus", ["-seed=0".to_owned(), format!("-max_total_time={seconds}")])
+        }
+    };
+    let folder = workspace.target.join("fuzz").join(corpus).join(name);
+    let seeds = |e| format!("seeds of {name}: {e}");
+    if matches!(length, Length::Fixed) && folder.exists() {
+        fs::remove_dir_all(&folder).map_err(seeds)?;
+    }
+    copy_seeds(workspace, target, &folder).map_err(seeds)?;
     let crashes = workspace.target.join("fuzz").join("crashes");
     fs::create_dir_all(&crashes).map_err(|e| format!("{}: {e}", crashes.display()))?;
     let mut program = Command::new(programs.join(name));
-    program.arg(&folder).arg(format!("-max_total_time={seconds}"));
+    program.arg(&folder).args(extent);
     program.arg(format!("-artifact_prefix={}/{name}-", crashes.display()));
     program.arg(format!("-dict={}", workspace.root.join("xtask/fuzz/words.dict").display()));
     program.env("RUST_BACKTRACE", "0");
@@ -175,7 +195,7 @@ mod tests {
         listed.sort();
         assert_eq!(found, listed);
 
-        for Target { name, seeds: (folder, part) } in TARGETS {
+        for Target { name, seeds: (folder, part), .. } in TARGETS {
             let files = fs::read_dir(workspace.root.join(folder)).expect("a folder of seeds");
             let fits = |name: &str| name.contains(part);
             let seeds = files
