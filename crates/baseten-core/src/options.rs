@@ -68,10 +68,11 @@ pub struct Timeouts {
     /// From a ready connection, or from the last byte of the request that the socket took, to the first
     /// byte of the answer: an upload that moves is not silent. Default 1230 s
     /// where a request is parked until a replica is ready (the platform's own answer after 1200 s
-    /// must win), 600 s elsewhere.
+    /// must win), 600 s elsewhere. A head that comes byte by byte has to be there in full when this and
+    /// `idle` are over, one after the other.
     pub first_byte: Option<Duration>,
     /// Between two bytes of the answer. Any byte counts; it stands still while nobody asks for the
-    /// next one. Default 120 s.
+    /// next one, and goes on when somebody does. The body of an error answer has it in all. Default 120 s.
     pub idle: Option<Duration>,
     /// The whole call, with all attempts and waits between them. Default none for a streamed
     /// answer, 1260 s for one taken in whole.

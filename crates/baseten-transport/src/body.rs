@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use baseten_core::{Cause, Clock, Failure, Framing, Origin, Source};
+use baseten_core::{Cause, Failure, Framing, Origin, Source};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 
@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::failure;
 use crate::net::{Elapsed, Net};
 use crate::pool::Pool;
+use crate::upload::Uploading;
 
 /// A body that is still on its connection. Dropping it closes the connection; reading it to its end
 /// gives the connection back.
@@ -24,6 +25,8 @@ pub(crate) struct Body<N: Net> {
     received: u64,
     /// Only the end of the framing is still to come.
     over: bool,
+    /// The body of the request, where a part of it may still be on its way.
+    uploading: Option<Arc<Uploading>>,
 }
 
 impl<N: Net> Body<N> {
@@ -31,10 +34,11 @@ impl<N: Net> Body<N> {
         (connection, incoming): (Box<Connection<N>>, Incoming),
         pool: Arc<Pool<N>>,
         origin: Origin,
+        uploading: Option<Arc<Uploading>>,
     ) -> Self {
         let ended = incoming.is_end_stream();
         let live = Some((connection, incoming));
-        let mut body = Self { live, pool, origin, received: 0, over: false };
+        let mut body = Self { live, pool, origin, received: 0, over: false, uploading };
         if ended {
             body.finish();
         }
@@ -45,8 +49,12 @@ impl<N: Net> Body<N> {
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let Some((connection, incoming)) = &mut self.live else { return Ok(None) };
-            let Connection { link, wire, timer, limits, .. } = &mut **connection;
-            let mut silence = Silence::new(wire, limits, Clock::Idle);
+            let Connection { link, wire, timer, limits, patience, .. } = &mut **connection;
+            // A server that always has more is never waited for. The head was in time.
+            if let Some(cause) = limits.over().filter(|_| self.received > 0) {
+                return Err(self.fail(cause, None));
+            }
+            let mut silence = Silence::of_body(wire, limits, patience);
             let mut asked = true;
             let frame = N::drive(
                 wire,
@@ -55,7 +63,9 @@ impl<N: Net> Body<N> {
                 || silence.due().at,
                 |cx| link.poll_frame(incoming, std::mem::take(&mut asked), cx),
             )
-            .await;
+            .await
+            .map_err(|Elapsed| limits.elapsed(silence.due()));
+            drop(silence);
             match frame {
                 Ok(Some(Ok(frame))) => {
                     // Trailers carry nothing that a caller asked for.
@@ -71,12 +81,16 @@ impl<N: Net> Body<N> {
                     return Ok(None);
                 }
                 Ok(Some(Err(error))) => {
-                    return Err(self.fail(failure::of_body(&error), Some(error.into())));
+                    // What hyper says of a reader that failed is only that it had no body.
+                    let fault =
+                        self.uploading.as_ref().and_then(|uploading| uploading.take_fault());
+                    let (cause, source) = match fault {
+                        Some((cause, source)) => (cause, source.map(Into::into)),
+                        None => (failure::of_body(&error), Some(error.into())),
+                    };
+                    return Err(self.fail(cause, source));
                 }
-                Err(Elapsed) => {
-                    let cause = limits.elapsed(silence.due());
-                    return Err(self.fail(cause, None));
-                }
+                Err(cause) => return Err(self.fail(cause, None)),
             }
         }
     }
@@ -124,6 +138,18 @@ impl<N: Net> Body<N> {
         self.over = true;
     }
 
+    /// Closes the connection: nobody will ask for more, and the server can stop.
+    pub(crate) fn close(&mut self) {
+        self.live = None;
+    }
+
+    /// What is left has the idle clock in all.
+    pub(crate) fn hurry(&mut self) {
+        if let Some((connection, _)) = &mut self.live {
+            connection.limits.hurry();
+        }
+    }
+
     /// Whether the last byte has been handed out.
     pub(crate) fn is_finished(&self) -> bool {
         self.live.is_none()
@@ -139,7 +165,7 @@ impl<N: Net> Body<N> {
     /// Nobody can use the rest.
     pub(crate) fn fail(&mut self, cause: Cause, source: Option<Source>) -> Failure {
         // A broken connection serves nobody else.
-        self.live = None;
+        self.close();
         Failure { cause, sent: 0, received: self.received, reused: false, source }
     }
 }

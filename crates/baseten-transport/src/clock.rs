@@ -23,6 +23,18 @@ impl Limits {
         Self { clocks, total, cancel: cancel.cloned() }
     }
 
+    /// Whether the whole call has to be over by now, however much still comes.
+    pub(crate) fn over(&self) -> Option<Cause> {
+        let limit = self.clocks.total.filter(|_| self.total.is_some_and(is_past))?;
+        Some(Cause::Timeout { clock: Clock::Total, limit })
+    }
+
+    /// Gives what is left the idle clock in all: nobody waits long for the rest of a refusal.
+    pub(crate) fn hurry(&mut self) {
+        let end = self.clocks.idle.and_then(|idle| Instant::now().checked_add(idle));
+        self.total = self.total.into_iter().chain(end).min();
+    }
+
     /// What ends it however much still moves.
     pub(crate) fn stop(&self) -> Stop {
         Stop { at: self.total, limit: self.clocks.total, cancel: self.cancel.clone() }
@@ -34,6 +46,10 @@ impl Limits {
 
     /// A clock that starts now, or the end of the whole call if that is nearer.
     pub(crate) fn start(&self, clock: Clock) -> Due<'_> {
+        self.start_at(Instant::now(), clock)
+    }
+
+    fn start_at(&self, start: Instant, clock: Clock) -> Due<'_> {
         let cancel = self.cancel();
         let own = match clock {
             Clock::Queue => self.clocks.queue,
@@ -41,7 +57,7 @@ impl Limits {
             Clock::FirstByte => self.clocks.first_byte,
             _ => self.clocks.idle,
         };
-        match (own.and_then(|limit| Instant::now().checked_add(limit)), self.total) {
+        match (own.and_then(|limit| start.checked_add(limit)), self.total) {
             (Some(own), Some(total)) if total < own => {
                 Due { at: Some(total), clock: Clock::Total, cancel }
             }
@@ -80,9 +96,13 @@ impl Stop {
         if self.cancel.as_ref().is_some_and(CancelToken::is_canceled) {
             return Some(Cause::Canceled);
         }
-        let limit = self.limit.filter(|_| self.at.is_some_and(|at| Instant::now() >= at))?;
+        let limit = self.limit.filter(|_| self.at.is_some_and(is_past))?;
         Some(Cause::Timeout { clock: Clock::Total, limit })
     }
+}
+
+fn is_past(at: Instant) -> bool {
+    Instant::now() >= at
 }
 
 /// When a wait ends: when the nearest clock runs out, which one that is, or when the caller gives up.
@@ -105,7 +125,7 @@ impl<'a> Due<'a> {
     }
 
     pub(crate) fn has_come(&self) -> bool {
-        self.is_canceled() || self.at.is_some_and(|at| Instant::now() >= at)
+        self.is_canceled() || self.at.is_some_and(is_past)
     }
 
     pub(crate) fn is_canceled(&self) -> bool {
@@ -122,7 +142,7 @@ impl<'a> Due<'a> {
 }
 
 /// How long nothing has moved: from when the caller asked, or from the last byte since, either way.
-pub(crate) struct Silence<'a, S> {
+pub(crate) struct Silence<'a, S: Socket> {
     wire: &'a Wire<S>,
     limits: &'a Limits,
     /// What had come and gone when this was looked at last, and what had been heard when it began.
@@ -130,9 +150,24 @@ pub(crate) struct Silence<'a, S> {
     sent: u64,
     heard: u64,
     clock: Clock,
+    /// When the clock that runs was started.
+    start: Option<Instant>,
     due: Option<Due<'a>>,
+    /// When the head has to be there, however much of it still comes.
+    head: Option<Instant>,
+    /// Where it is kept that nobody waits any more.
+    patience: Option<&'a mut Patience>,
     /// Boxed, since few ask for it.
     notice: Option<Box<Notice<'a>>>,
+}
+
+/// How long a caller has waited for the next byte of an answer, in all the times that it asked and gave
+/// up asking. A wait that is taken up again goes on where it stopped.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    waited: Duration,
+    /// What had come by then.
+    received: u64,
 }
 
 /// A caller who wants to know that the first byte does not come.
@@ -175,10 +210,26 @@ impl<'a> Notice<'a> {
 }
 
 impl<'a, S: Socket> Silence<'a, S> {
-    /// With `clock` until the first byte, and the idle clock from then on.
-    pub(crate) fn new(wire: &'a Wire<S>, limits: &'a Limits, clock: Clock) -> Self {
+    /// The clock of the first byte until then, and the idle clock from then on.
+    pub(crate) fn of_head(wire: &'a Wire<S>, limits: &'a Limits) -> Self {
         let (received, sent, heard) = (wire.received(), wire.sent(), wire.heard());
-        Self { wire, limits, received, sent, heard, clock, due: None, notice: None }
+        let (clock, start) = (Clock::FirstByte, None);
+        let (due, head, patience, notice) = (None, None, None, None);
+        Self { wire, limits, received, sent, heard, clock, start, due, head, patience, notice }
+    }
+
+    /// The idle clock, less what was waited already.
+    pub(crate) fn of_body(
+        wire: &'a Wire<S>,
+        limits: &'a Limits,
+        patience: &'a mut Patience,
+    ) -> Self {
+        if patience.received != wire.received() {
+            *patience = Patience { waited: Duration::ZERO, received: wire.received() };
+        }
+        let mut silence = Self::of_head(wire, limits);
+        (silence.clock, silence.patience) = (Clock::Idle, Some(patience));
+        silence
     }
 
     /// Tells a caller meanwhile.
@@ -209,13 +260,45 @@ impl<'a, S: Socket> Silence<'a, S> {
     pub(crate) fn due(&mut self) -> Due<'a> {
         let (received, sent) = (self.wire.received(), self.wire.sent());
         // What TLS says for itself, a session ticket for one, is no byte of an answer.
-        if received != self.received && self.wire.heard() != self.heard {
+        let heard = received != self.received && self.wire.heard() != self.heard;
+        if heard && self.clock == Clock::FirstByte {
+            let idle = self.limits.clocks.idle;
+            let first = self.started().at;
+            self.head = first.zip(idle).and_then(|(first, idle)| first.checked_add(idle));
             self.clock = Clock::Idle;
         }
         if (received, sent) != (self.received, self.sent) {
             (self.received, self.sent) = (received, sent);
             self.due = None;
         }
-        *self.due.get_or_insert_with(|| self.limits.start(self.clock))
+        self.started()
+    }
+
+    /// The clock that runs, from now if it does not yet.
+    fn started(&mut self) -> Due<'a> {
+        if let Some(due) = self.due {
+            return due;
+        }
+        let now = Instant::now();
+        let waited = self.patience.as_ref().filter(|p| p.received == self.received);
+        let start = waited.and_then(|patience| now.checked_sub(patience.waited)).unwrap_or(now);
+        let due = self.limits.start_at(start, self.clock);
+        let due = match self.head {
+            Some(head) if due.at.is_some_and(|at| head < at) => {
+                Due { at: self.head, clock: Clock::FirstByte, ..due }
+            }
+            _ => due,
+        };
+        (self.start, self.due) = (Some(start), Some(due));
+        due
+    }
+}
+
+impl<S: Socket> Drop for Silence<'_, S> {
+    fn drop(&mut self) {
+        let Some(patience) = self.patience.as_deref_mut() else { return };
+        if let Some(start) = self.start.filter(|_| self.wire.received() == self.received) {
+            *patience = Patience { waited: start.elapsed(), received: self.received };
+        }
     }
 }

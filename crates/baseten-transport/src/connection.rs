@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::{TrySendError, http1};
 
-use crate::clock::Limits;
+use crate::clock::{Limits, Patience};
 use crate::net::Net;
 use crate::slots::Slot;
 use crate::stream::Stream;
@@ -37,6 +37,8 @@ pub(crate) struct Connection<N: Net> {
     pub(crate) rest: Option<Incoming>,
     /// Those of the call that it serves.
     pub(crate) limits: Limits,
+    /// How long it has been waited for what comes next.
+    pub(crate) patience: Patience,
     /// The most that the head of an answer may have, and that is read ahead of the caller, in bytes.
     pub(crate) head_limit: usize,
     /// While it serves a call, and where their number is limited. The last, since it is passed on when
@@ -79,6 +81,7 @@ impl<N: Net> Connection<N> {
             reused: false,
             rest: None,
             limits: Limits::default(),
+            patience: Patience::default(),
             head_limit,
             slot: None,
         })

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use baseten_core::{
-    Accepted, Attempt, Budget, Call, CallOptions, Cause, Clock, Error, Failure, Framing, Meta,
-    Request, Response, Start, Step,
+    Accepted, Attempt, Budget, Call, CallOptions, Cause, Error, Failure, Framing, Meta, Request,
+    Response, Start, Step,
 };
 use bytes::Bytes;
 use http::Method;
@@ -77,7 +77,7 @@ impl<N: Net> Sender<N> {
     async fn answer(&self, sending: Sending<'_>) -> Result<Answer<N>, Error> {
         let (accepted, arrived) = self.run(&sending).await?;
         let decoding = Decoding::of_answer(sending.request, accepted.meta());
-        let body = self.body(arrived, sending.request);
+        let body = self.body(arrived, &sending);
         Ok(Answer { accepted, body, decoding, began: sending.began })
     }
 
@@ -89,7 +89,7 @@ impl<N: Net> Sender<N> {
     ) -> Result<Response<Bytes>, Error> {
         let sending = Sending::new(request, None, options)?;
         let (mut accepted, arrived) = self.run(&sending).await?;
-        let mut body = self.body(arrived, request);
+        let mut body = self.body(arrived, &sending);
         let limit = options.limits.body;
         let whole = match Decoding::of_answer(request, accepted.meta()) {
             None => body.collect(limit, || accepted.meta().framing()).await,
@@ -154,7 +154,8 @@ impl<N: Net> Sender<N> {
                         }
                         Ok((head, arrived)) => {
                             sending.leave();
-                            let mut body = self.body(arrived, request);
+                            let mut body = self.body(arrived, sending);
+                            body.hurry();
                             let limit = options.limits.error_body;
                             let kept = match Decoding::of_error(&head) {
                                 None => body.collect(limit, || Framing::Chunked).await,
@@ -194,10 +195,11 @@ impl<N: Net> Sender<N> {
         Ok((head, Arrived { connection, incoming }))
     }
 
-    fn body(&self, arrived: Arrived<N>, request: &Request) -> Body<N> {
+    fn body(&self, arrived: Arrived<N>, sending: &Sending<'_>) -> Body<N> {
         let Arrived { connection, incoming } = arrived;
-        let origin = request.endpoint().origin().clone();
-        Body::new((connection, incoming), self.pool.clone(), origin)
+        let origin = sending.request.endpoint().origin().clone();
+        let uploading = sending.uploading.clone();
+        Body::new((connection, incoming), self.pool.clone(), origin, uploading)
     }
 }
 
@@ -287,7 +289,7 @@ async fn exchange<N: Net>(
     let (sent, received) = (wire.sent(), wire.heard());
     let uploading = sending.uploading.as_ref();
     let mut pending = pin!(link.start(sending.to_hyper(attempt, limits)));
-    let mut silence = Silence::new(wire, limits, Clock::FirstByte);
+    let mut silence = Silence::of_head(wire, limits);
     if let Some(hook) = &sending.options.on_waiting {
         silence.tell(Notice::new(hook, attempt.number, sending.began).uploading(uploading));
     }
@@ -363,6 +365,12 @@ impl<N: Net> Answer<N> {
 
     pub(crate) fn content_is_over(&mut self) {
         self.body.content_is_over();
+        self.accepted.end(self.began.elapsed());
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.body.close();
+        self.decoding = None;
         self.accepted.end(self.began.elapsed());
     }
 

@@ -111,6 +111,11 @@ impl Inner {
                 write!(f, "no connection was free within {limit:?}, of those that may be open")
             }
             Clock::Connect => write!(f, "not connected within {limit:?}"),
+            Clock::FirstByte if received > 0 => write!(
+                f,
+                "no whole head of an answer, {limit:?} and the idle clock after the request; \
+                 {received} bytes of it came"
+            ),
             Clock::FirstByte => write!(f, "no first byte within {limit:?}"),
             Clock::Idle => write!(f, "no byte for {limit:?}, after {received} bytes of the answer"),
             Clock::Total => {
