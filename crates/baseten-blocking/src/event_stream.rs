@@ -43,7 +43,11 @@ impl<C: Collect> EventStream<C> {
         let found = self.find();
         if !matches!(found, Ok(true)) {
             self.over = true;
-            self.body.content_is_over();
+            match found {
+                Ok(_) => self.body.content_is_over(),
+                // Whoever goes on after what nobody can read goes on for nobody.
+                Err(_) => self.body.close(),
+            }
             if let Some(span) = self.span.take() {
                 span.end_stream(self.reader.partial(), self.timings(), found.as_ref().err());
             }

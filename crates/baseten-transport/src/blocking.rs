@@ -145,6 +145,12 @@ impl Body {
         self.0.content_is_over();
     }
 
+    /// Closes the connection before the end of the content, as dropping this does: the server can stop.
+    /// There is no more to come then.
+    pub fn close(&mut self) {
+        self.0.close();
+    }
+
     /// The time since the call began.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

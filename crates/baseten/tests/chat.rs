@@ -106,6 +106,32 @@ fn done_ends_a_stream_that_stays_open() {
     });
 }
 
+/// Whoever sends what nobody can read, or an error and then more, is told that nobody reads on.
+#[test]
+fn a_stream_that_failed_lets_its_server_stop() {
+    for last in ["oops".to_owned(), json!({"error": {"message": "out of memory"}}).to_string()] {
+        each(|facade, emulator| {
+            let pieces = [format!("data: {}\n\n", events()[1]), format!("data: {last}\n\n")];
+            let pieces = pieces.into_iter().chain(std::iter::repeat_n(": more\n\n".into(), 2));
+            let answer = Answer::stream(pieces).ending(Ending::Stall);
+            emulator.model("abc").every_route().answer(answer);
+            match facade {
+                // While the stream is there: dropping it would tell anybody.
+                Facade::Async(runtime, model) => runtime.block_on(async {
+                    let mut stream = model.openai().unwrap().chat_stream(&ask()).await.unwrap();
+                    while stream.chunk().await.is_ok() {}
+                    emulator.wait_until(SOON, |seen| seen.closed() == 1).unwrap();
+                }),
+                Facade::Blocking(model) => {
+                    let mut stream = model.openai().unwrap().chat_stream(&ask()).unwrap();
+                    while stream.chunk().is_ok() {}
+                    emulator.wait_until(SOON, |seen| seen.closed() == 1).unwrap();
+                }
+            }
+        });
+    }
+}
+
 #[test]
 fn a_stream_that_breaks_off_is_no_answer_but_its_part_is_there() {
     each(|facade, emulator| {

@@ -7,9 +7,10 @@
 mod both;
 
 use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,47 @@ impl AsyncRead for Source {
         buf.advance(read);
         Poll::Ready(Ok(()))
     }
+}
+
+/// Gives a byte at a time until it is told to fail. Both kinds of reader.
+struct Failing(Arc<AtomicBool>);
+
+impl Read for Failing {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.0.load(SeqCst) {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        buf[0] = b'x';
+        Ok(1)
+    }
+}
+
+impl AsyncRead for Failing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut byte = [0];
+        let read = self.read(&mut byte)?;
+        buf.put_slice(&byte[..read]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Answers before it has all of the request, and reads on.
+fn early() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut buffer = [0; 4096];
+        assert!(peer.read(&mut buffer).unwrap() > 0);
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        peer.write_all(head.as_bytes()).unwrap();
+        while peer.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    });
+    address
 }
 
 /// Takes bytes, a few at a time, until it is full.
@@ -192,6 +234,21 @@ both! {
         }
     }
 
+    fn a_reader_that_fails_behind_an_early_answer_is_told_as_that() {
+        let url = format!("http://{}", early());
+        let client = facade::Client::builder().api_key(DUMMY_KEY).base_url(url);
+        let model = client.build().unwrap().model("abc").unwrap();
+        let fails = Arc::<AtomicBool>::default();
+        let upload = facade::Upload::new(Failing(fails.clone()));
+        let mut body = wait(model.request().upload("audio/wav", upload).stream()).unwrap();
+        assert_eq!(wait(body.chunk()).unwrap().unwrap(), "hello");
+        fails.store(true, SeqCst);
+        let error = wait(body.chunk()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Local, "{error}");
+        assert!(matches!(error.cause(), Some(Cause::Reader { taken: 1.. })), "{error:?}");
+        assert!(format!("{error:?}").ends_with("the disk is gone"), "{error:?}");
+    }
+
     fn a_body_that_was_begun_is_not_sent_again() {
         let emulator = Emulator::start().unwrap();
         let model = client!(emulator).model("abc").unwrap();
@@ -207,7 +264,7 @@ both! {
     }
 
     fn a_body_that_was_not_begun_is_tried_again() {
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let client = facade::Client::builder().api_key(DUMMY_KEY).base_url(format!("http://{nobody}"));
         let model = client.build().unwrap().model("abc").unwrap();
         let (source, given) = Source::of(10);

@@ -33,7 +33,8 @@ impl Upload {
     }
 
     /// Announces how many bytes the reader gives. One that gives more or less makes the call fail with
-    /// [`baseten_core::Cause::ReaderLength`] before the server has a whole request.
+    /// [`baseten_core::Cause::ReaderLength`] before the server has a whole request. To see that there is
+    /// no more it is read to its end: of one that stays open, a socket for one, hand in `take(length)`.
     #[must_use]
     pub fn with_length(mut self, length: u64) -> Self {
         self.0.set_length(length);
