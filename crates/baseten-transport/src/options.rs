@@ -46,11 +46,13 @@ impl Default for Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// How long a connection may lie idle. Default 30 s; a shorter `Keep-Alive: timeout=` of the
-    /// server wins, with a second to spare.
+    /// server wins, with a second to spare. Those that nobody comes back for are closed by calls to
+    /// whatever origin: one in each such time (in 30 s, if it is longer) looks at all of them, as it
+    /// begins or ends. A client that makes no call keeps its last ones until it makes one or is dropped.
     pub idle: Duration,
     /// How old a connection may become, so that DNS changes are followed. Default 1 h.
     pub max_age: Duration,
-    /// How many idle ones are kept for one origin. Default 128.
+    /// How many idle ones are kept for one origin; the oldest goes first. Default 128.
     pub max_idle: usize,
     /// How many connections may be open to one origin, in use and idle; 0 counts as 1. Calls beyond
     /// that wait, first come first, for as long as the queue clock allows

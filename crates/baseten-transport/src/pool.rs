@@ -1,7 +1,7 @@
 //! Connections kept for the next call, the one used last first.
 //!
 //! Nothing watches them: a connection that the server closed meanwhile is found when a call wants
-//! one.
+//! one, and those that have lain for too long when any call comes by.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +16,19 @@ use crate::options;
 use crate::slots::{Slot, Slots};
 
 pub(crate) struct Pool<N: Net> {
-    /// By comparing, not hashing: a client calls few origins. Boxed, since a connection is large and
-    /// moves from hand to hand.
-    idle: Mutex<BTreeMap<Origin, Vec<Box<Connection<N>>>>>,
+    idle: Mutex<Idle<N>>,
     options: options::Pool,
     /// Where the number of connections is limited.
     slots: Option<Arc<Slots>>,
+}
+
+/// The idle connections of all origins.
+struct Idle<N: Net> {
+    /// The oldest of an origin in front. By comparing, not hashing: a client calls few origins. Boxed,
+    /// since a connection is large and moves from hand to hand.
+    kept: BTreeMap<Origin, Vec<Box<Connection<N>>>>,
+    /// When those that nobody came back for are looked for again.
+    sweep: Instant,
 }
 
 /// A server that promises to keep a connection for so long may count from earlier than we do.
@@ -30,7 +37,8 @@ const SPARE: Duration = Duration::from_secs(1);
 impl<N: Net> Pool<N> {
     pub(crate) fn new(options: options::Pool) -> Self {
         let slots = options.max_connections_per_origin.map(Slots::new);
-        Self { idle: Mutex::default(), options, slots }
+        let idle = Idle { kept: BTreeMap::new(), sweep: Instant::now() };
+        Self { idle: Mutex::new(idle), options, slots }
     }
 
     /// Leave to have a connection, waited for in line; `None` where everybody has it.
@@ -50,9 +58,15 @@ impl<N: Net> Pool<N> {
 
     /// A connection that is still alive, if there is one.
     pub(crate) fn checkout(&self, origin: &Origin) -> Option<Box<Connection<N>>> {
+        let now = Instant::now();
         loop {
-            let mut connection = self.lock().get_mut(origin)?.pop()?;
-            if self.is_fresh(&connection, Instant::now()) && connection.is_alive() {
+            let mut idle = self.lock();
+            let stale = idle.sweep(&self.options, now);
+            let taken = idle.take(origin);
+            drop(idle);
+            drop(stale);
+            let mut connection = taken?;
+            if self.options.keeps(&connection, now) && connection.is_alive() {
                 return Some(connection);
             }
         }
@@ -63,37 +77,75 @@ impl<N: Net> Pool<N> {
         if connection.rest.is_none() && !connection.is_done() {
             return;
         }
-        // Passed on when the connection is there to be taken.
+        // Passed on when the connection is there to be taken, or closed.
         let _slot = connection.slot.take();
         let now = Instant::now();
         connection.reused = true;
         connection.limits = Limits::default();
         connection.idle_since = now;
-        let mut idle = self.lock();
-        let kept = match idle.get_mut(origin) {
-            Some(kept) => kept,
-            None => idle.entry(origin.clone()).or_default(),
-        };
-        // The oldest lie in front.
-        let stale = kept.iter().take_while(|old| !self.is_fresh(old, now)).count();
-        kept.drain(..stale);
-        if kept.len() < self.options.max_idle {
-            kept.push(connection);
-        } else {
-            // Closed before its slot is passed on.
+        if !self.options.keeps(&connection, now) {
             drop(connection);
+            return;
         }
+        let mut idle = self.lock();
+        let stale = idle.sweep(&self.options, now);
+        let surplus = idle.put(origin, connection, self.options.max_idle);
+        drop(idle);
+        drop((stale, surplus));
     }
 
-    fn is_fresh(&self, connection: &Connection<N>, now: Instant) -> bool {
-        let promised = connection.keep_alive.map(|promised| promised.saturating_sub(SPARE));
-        let idle = promised.map_or(self.options.idle, |promised| promised.min(self.options.idle));
-        now.duration_since(connection.idle_since) < idle
-            && now.duration_since(connection.opened) < self.options.max_age
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Origin, Vec<Box<Connection<N>>>>> {
+    fn lock(&self) -> MutexGuard<'_, Idle<N>> {
         // Nothing that panics is done under the lock, and a list of connections cannot be half done.
+        // Nor is a connection closed under it: that takes system calls, and may run code of others.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<N: Net> Idle<N> {
+    /// The one used last.
+    fn take(&mut self, origin: &Origin) -> Option<Box<Connection<N>>> {
+        self.kept.get_mut(origin)?.pop()
+    }
+
+    /// Puts one in; gives the oldest of its origin if there are more than `most`.
+    fn put(
+        &mut self,
+        origin: &Origin,
+        connection: Box<Connection<N>>,
+        most: usize,
+    ) -> Option<Box<Connection<N>>> {
+        let kept = match self.kept.get_mut(origin) {
+            Some(kept) => kept,
+            None => self.kept.entry(origin.clone()).or_default(),
+        };
+        kept.push(connection);
+        (kept.len() > most).then(|| kept.remove(0))
+    }
+
+    /// Takes out what is not to be used any more, of all origins, if it is time to look.
+    fn sweep(&mut self, options: &options::Pool, now: Instant) -> Vec<Box<Connection<N>>> {
+        let mut stale = Vec::new();
+        if now < self.sweep {
+            return stale;
+        }
+        self.sweep = now + options.idle.min(SWEEP_MOST);
+        self.kept.retain(|_, kept| {
+            stale.extend(kept.extract_if(.., |connection| !options.keeps(connection, now)));
+            !kept.is_empty()
+        });
+        stale
+    }
+}
+
+/// The most that lies between two looks at all idle connections.
+const SWEEP_MOST: Duration = Duration::from_secs(30);
+
+impl options::Pool {
+    /// Whether an idle connection may still be used.
+    fn keeps<N: Net>(&self, connection: &Connection<N>, now: Instant) -> bool {
+        let promised = connection.keep_alive.map(|promised| promised.saturating_sub(SPARE));
+        let idle = promised.map_or(self.idle, |promised| promised.min(self.idle));
+        now.duration_since(connection.idle_since) < idle
+            && now.duration_since(connection.opened) < self.max_age
     }
 }

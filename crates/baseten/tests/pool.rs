@@ -4,12 +4,14 @@
 #[macro_use]
 #[path = "facades/both.rs"]
 mod both;
+mod facades;
 
 use std::thread;
 use std::time::Duration;
 
-use baseten::Pool;
+use baseten::{Hosts, Pool};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator, Fault, When};
+use facades::{SOON, once};
 use serde_json::Value;
 
 macro_rules! model {
@@ -65,5 +67,49 @@ both! {
         let connections: Vec<_> = seen.arrivals().iter().map(|seen| seen.connection).collect();
         assert_eq!(connections[3], connections[1], "{connections:?}");
         assert_eq!(seen.opened(), 3);
+    }
+
+    fn what_nobody_comes_back_for_is_closed_by_a_call_elsewhere() {
+        const MODELS: usize = 20;
+        let idle = Duration::from_millis(5);
+        // Whether the call that finds them has an answer, and a connection of its own to keep.
+        for answered in [true, false] {
+            let emulator = Emulator::start().unwrap();
+            let hosts = Hosts::root(&format!("http://{}", emulator.root())).unwrap();
+            let client = facade::Client::builder().api_key(DUMMY_KEY).hosts(hosts);
+            let pool = Pool { idle, ..Pool::default() };
+            let client = client.pool(pool).options(once()).build().unwrap();
+            for number in 0..MODELS {
+                // Each model is a host of its own.
+                let model = client.model(format!("once{number}")).unwrap();
+                wait(model.predict::<_, Value>(&1)).unwrap();
+            }
+            assert_eq!(emulator.seen().opened(), MODELS);
+            thread::sleep(2 * idle);
+            if !answered {
+                emulator.inject(When::EveryRequest, Fault::reset());
+            }
+            let model = client.model("other").unwrap();
+            assert_eq!(wait(model.predict::<_, Value>(&1)).is_ok(), answered);
+            let swept = emulator.wait_until(SOON, |seen| seen.closed() >= MODELS);
+            assert!(swept.is_ok(), "answered: {answered}, {} closed", emulator.seen().closed());
+            drop(client);
+        }
+    }
+}
+
+#[test]
+fn what_belongs_to_a_runtime_that_is_gone_is_closed() {
+    use baseten as facade;
+    let emulator = Emulator::start().unwrap();
+    let idle = Duration::from_millis(5);
+    let model = model!(emulator, Pool { idle, ..Pool::default() });
+    for opened in 1..=3 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(model.predict::<_, Value>(&1)).unwrap();
+        let swept = emulator.wait_until(SOON, |seen| seen.closed() == opened - 1);
+        assert!(swept.is_ok(), "{opened}");
+        drop(runtime);
+        thread::sleep(2 * idle);
     }
 }
