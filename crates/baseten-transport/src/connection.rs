@@ -24,7 +24,8 @@ pub(crate) struct Connection<N: Net> {
     pub(crate) link: Link<N::Socket>,
     pub(crate) wire: Arc<Wire<N::Socket>>,
     pub(crate) timer: N::Timer,
-    home: N::Home,
+    /// Where it can be used.
+    pub(crate) home: N::Home,
     pub(crate) opened: Instant,
     /// When it went back to the pool.
     pub(crate) idle_since: Instant,
@@ -90,9 +91,6 @@ impl<N: Net> Connection<N> {
     /// Whether it can take another call: looks, without waiting, at what came while it lay idle. A
     /// session ticket is no harm; an end, or an answer that nobody asked for, is.
     pub(crate) fn is_alive(&mut self) -> bool {
-        if self.home != N::home() {
-            return false;
-        }
         if self.rest.is_some() {
             let ended = matches!(self.poll_rest(), Poll::Ready(true));
             return ended && self.wire.with_reads(Reads::Now, || self.link.settle());

@@ -42,7 +42,8 @@ impl Default for Options {
 }
 
 /// How connections are kept for the next call. Nothing watches them meanwhile: they are looked at
-/// when a call wants one.
+/// when a call wants one. In the async transport one belongs to the runtime that it was opened in, and
+/// only calls made there can use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// How long a connection may lie idle. Default 30 s; a shorter `Keep-Alive: timeout=` of the

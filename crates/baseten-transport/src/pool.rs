@@ -56,20 +56,23 @@ impl<N: Net> Pool<N> {
         }
     }
 
-    /// A connection that is still alive, if there is one.
+    /// A connection that is still alive and can be used here, if there is one. If there is none,
+    /// another one may be opened.
     pub(crate) fn checkout(&self, origin: &Origin) -> Option<Box<Connection<N>>> {
-        let now = Instant::now();
+        let (now, home) = (Instant::now(), N::home());
         loop {
             let mut idle = self.lock();
             let stale = idle.sweep(&self.options, now);
-            let taken = idle.take(origin);
+            let taken = idle.take(origin, &home);
             drop(idle);
             drop(stale);
-            let mut connection = taken?;
+            let Some(mut connection) = taken else { break };
             if self.options.keeps(&connection, now) && connection.is_alive() {
                 return Some(connection);
             }
         }
+        self.make_room(origin);
+        None
     }
 
     /// Keeps a connection whose exchange is over, but for an end that may come until it is wanted.
@@ -94,6 +97,18 @@ impl<N: Net> Pool<N> {
         drop((stale, surplus));
     }
 
+    /// Where connections are limited, those that lie idle and cannot be used here count as well: closes
+    /// as many as have to make way for the one that is opened now.
+    fn make_room(&self, origin: &Origin) {
+        let Some(slots) = &self.slots else { return };
+        let room = slots.untaken(origin);
+        let mut idle = self.lock();
+        let Some(kept) = idle.kept.get_mut(origin) else { return };
+        let surplus: Vec<_> = kept.drain(..kept.len().saturating_sub(room)).collect();
+        drop(idle);
+        drop(surplus);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Idle<N>> {
         // Nothing that panics is done under the lock, and a list of connections cannot be half done.
         // Nor is a connection closed under it: that takes system calls, and may run code of others.
@@ -102,9 +117,11 @@ impl<N: Net> Pool<N> {
 }
 
 impl<N: Net> Idle<N> {
-    /// The one used last.
-    fn take(&mut self, origin: &Origin) -> Option<Box<Connection<N>>> {
-        self.kept.get_mut(origin)?.pop()
+    /// The one used last of those that belong where the caller is.
+    fn take(&mut self, origin: &Origin, home: &N::Home) -> Option<Box<Connection<N>>> {
+        let kept = self.kept.get_mut(origin)?;
+        let last = kept.iter().rposition(|connection| connection.home == *home)?;
+        Some(kept.remove(last))
     }
 
     /// Puts one in; gives the oldest of its origin if there are more than `most`.

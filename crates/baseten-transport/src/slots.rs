@@ -1,8 +1,8 @@
 //! How many connections there may be to one origin, and the line of those who wait for one.
 //!
 //! A slot is held from before a connection is taken out of the pool, or opened, until it is back there
-//! or closed. Idle connections hold none: one is opened only when none lies idle, so that those in use
-//! and those that lie idle are never more than there are slots.
+//! or closed. Idle connections hold none: before one is opened, as many are closed as there is no room
+//! for beside it, so that those in use and those that lie idle are never more than there are slots.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -43,6 +43,12 @@ impl Slots {
     ) -> Result<Slot, Elapsed> {
         let mut place = Place { slots: self, origin, ticket: None };
         N::wait(due, |cx| place.poll(cx)).await
+    }
+
+    /// How many slots of an origin nobody has.
+    pub(crate) fn untaken(&self, origin: &Origin) -> usize {
+        let taken = self.lock().get(origin).map_or(0, |line| line.taken);
+        self.most.saturating_sub(taken)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Origin, Line>> {

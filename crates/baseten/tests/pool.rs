@@ -99,6 +99,32 @@ both! {
 }
 
 #[test]
+fn each_runtime_has_connections_of_its_own() {
+    use baseten as facade;
+    const CALLS: usize = 10;
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let pool = Pool::default();
+    let at_most = |most| Pool { max_connections_per_origin: Some(most), ..pool };
+    //   what is set                           opened  kept after a call
+    for (pool, opened, kept) in [
+        (pool, 2, 2),
+        (at_most(2), 2, 2),
+        (at_most(1), CALLS, 1), // the other's lies idle, and has to make way
+        (Pool { max_idle: 1, ..pool }, CALLS, 1), // the other's is the older one
+    ] {
+        let emulator = Emulator::start().unwrap();
+        let (runtimes, model) = ([runtime(), runtime()], model!(emulator, pool));
+        // As workers make them that have a runtime each, and share a client.
+        for call in 0..CALLS {
+            runtimes[call % 2].block_on(model.predict::<_, Value>(&1)).unwrap();
+            let settled = emulator.wait_until(SOON, |seen| seen.opened() - seen.closed() <= kept);
+            assert!(settled.is_ok(), "{pool:?}, call {call}");
+        }
+        assert_eq!(emulator.seen().opened(), opened, "{pool:?}");
+    }
+}
+
+#[test]
 fn what_belongs_to_a_runtime_that_is_gone_is_closed() {
     use baseten as facade;
     let emulator = Emulator::start().unwrap();
