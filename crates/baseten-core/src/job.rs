@@ -1,15 +1,19 @@
 //! What the platform says of a queued run: where it stands, what went wrong, how long the queue is.
 //!
 //! Types for the answers of the platform's description of asynchronous inference. Values and members
-//! that are newer than this version are kept, and written again as they came. The output of a run is in
-//! none of them: it goes to the webhook.
+//! that are newer than this version are kept, and written again as they came. A number where a text is
+//! described is kept as its digits, and `null` counts as not said. The output of a run is in none of
+//! them: it goes to the webhook.
 
 use std::fmt;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::AsyncRequestId;
+use crate::job_error::JobError;
+use crate::lenient;
 
 /// That a run is queued.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -34,30 +38,31 @@ pub struct Submitted {
 #[non_exhaustive]
 pub struct JobStatus {
     /// The run's id.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text_or_default")]
     pub request_id: String,
     /// The model, if it is one's run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// The chain, if it is one's run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub chain_id: Option<String>,
     /// The deployment that it is queued for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<String>,
-    /// Where the run stands.
+    /// Where the run stands. An answer without it is refused: no status is no end.
+    #[serde(deserialize_with = "run_status")]
     pub status: RunStatus,
     /// Where the delivery of its output stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub webhook_status: Option<WebhookStatus>,
     /// When it was queued, in UTC, as the platform wrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
     /// When `status` last changed, in UTC, as the platform wrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub status_at: Option<String>,
     /// What went wrong, if something did.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "errors")]
     pub errors: Vec<JobError>,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -108,46 +113,6 @@ pub enum WebhookStatus {
     Other(Box<str>),
 }
 
-/// One thing that went wrong with a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct JobError {
-    /// What kind of thing.
-    pub code: JobErrorCode,
-    /// In words.
-    #[serde(default)]
-    pub message: String,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
-}
-
-/// What kind of thing went wrong with a run. The first five are tried again by the platform.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[non_exhaustive]
-pub enum JobErrorCode {
-    /// The model answered 500.
-    ModelPredictError,
-    /// The model answered 504.
-    ModelPredictTimeout,
-    /// The model was not ready.
-    ModelNotReady,
-    /// The model answered 502 or 503.
-    ModelUnavailable,
-    /// The platform itself failed.
-    InternalServerError,
-    /// There is no such model or deployment.
-    ModelDoesNotExist,
-    /// The model did not take the input.
-    ModelInvalidInput,
-    /// The model takes no queued runs.
-    AsyncRequestNotSupported,
-    /// Something newer than this version.
-    #[serde(untagged)]
-    Other(Box<str>),
-}
-
 /// What came of taking a run back.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Canceling")]
@@ -166,19 +131,19 @@ pub enum Cancellation {
 #[non_exhaustive]
 pub struct QueueStatus {
     /// The model, if it is one's queue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// The chain, if it is one's queue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub chain_id: Option<String>,
     /// The deployment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<String>,
     /// How many runs wait.
-    #[serde(rename = "num_queued_requests")]
+    #[serde(rename = "num_queued_requests", deserialize_with = "lenient::count")]
     pub queued: u64,
     /// How many run.
-    #[serde(rename = "num_in_progress_requests")]
+    #[serde(rename = "num_in_progress_requests", deserialize_with = "lenient::count")]
     pub in_progress: u64,
 }
 
@@ -213,32 +178,11 @@ impl fmt::Display for WebhookStatus {
     }
 }
 
-/// As on the wire: `MODEL_PREDICT_ERROR`.
-impl fmt::Display for JobErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
-impl JobError {
-    /// An error with this code and these words: for a test, or for who sends webhooks on.
-    #[must_use]
-    pub fn new(code: JobErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), other: Map::new() }
-    }
-}
-
-impl fmt::Display for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
-    }
-}
-
 /// [`Cancellation`] on the wire.
 #[derive(Deserialize)]
 struct Canceling {
     canceled: bool,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "lenient::text_or_default")]
     message: String,
 }
 
@@ -248,18 +192,23 @@ impl From<Canceling> for Cancellation {
     }
 }
 
-/// `null` is taken for nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+fn run_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RunStatus, D::Error> {
+    match lenient::text(deserializer)? {
+        Some(RunStatus::Other(text)) if text.is_empty() => Err(D::Error::custom("no status")),
+        None => Err(D::Error::custom("no status")),
+        Some(status) => Ok(status),
+    }
+}
+
+fn errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<JobError>, D::Error> {
+    Value::deserialize(deserializer).map(JobError::all_in)
 }
 
 fn async_request_id<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<AsyncRequestId, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    AsyncRequestId::new(text).map_err(serde::de::Error::custom)
+    let text: String = lenient::text_or_default(deserializer)?;
+    AsyncRequestId::new(text).map_err(D::Error::custom)
 }
 
 #[cfg(test)]
@@ -283,6 +232,51 @@ mod tests {
         let newer = status(r#"{"status":"PAUSED","webhook_status":"LATER","errors":null}"#);
         assert_eq!(newer.status, RunStatus::Other("PAUSED".into()));
         assert_eq!(newer.webhook_status, Some(WebhookStatus::Other("LATER".into())));
+    }
+
+    #[test]
+    fn what_is_told_otherwise_than_described_is_kept() {
+        //   told, and what is written of it
+        for (json, expect) in [
+            // `null` is not said.
+            (
+                r#"{"request_id":null,"model_id":null,"chain_id":null,"deployment_id":null,"status":"QUEUED","webhook_status":null,"created_at":null,"status_at":null,"errors":null}"#,
+                r#"{"request_id":"","status":"QUEUED","errors":[]}"#,
+            ),
+            // Numbers for texts, known values beside them.
+            (
+                r#"{"request_id":17,"model_id":2,"status":"FAILED","webhook_status":3,"created_at":1732345476.5,"status_at":1732345476}"#,
+                r#"{"request_id":"17","model_id":"2","status":"FAILED","webhook_status":"3","created_at":"1732345476.5","status_at":"1732345476","errors":[]}"#,
+            ),
+            // A status that is none of ours, in any type.
+            (r#"{"status":3}"#, r#"{"request_id":"","status":"3","errors":[]}"#),
+            (
+                r#"{"status":{"phase":"NEW"}}"#,
+                r#"{"request_id":"","status":"{\"phase\":\"NEW\"}","errors":[]}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&status(json)).unwrap(), expect, "{json}");
+        }
+        let known = status(r#"{"status":"FAILED","webhook_status":"FAILED"}"#);
+        assert_eq!(known.status, RunStatus::Failed);
+        assert_eq!(known.webhook_status, Some(WebhookStatus::Failed));
+        // Without a status nothing says whether the run is over.
+        for (json, told) in [
+            ("{}", "missing field `status`"),
+            (r#"{"status":null}"#, "no status"),
+            (r#"{"status":""}"#, "no status"),
+        ] {
+            let error = serde_json::from_str::<JobStatus>(json).unwrap_err().to_string();
+            assert!(error.starts_with(told), "{error}");
+        }
+        let queue: QueueStatus = serde_json::from_str(
+            r#"{"model_id":7,"num_queued_requests":"12","num_in_progress_requests":3}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (queue.model_id.as_deref(), queue.queued, queue.in_progress),
+            (Some("7"), 12, 3)
+        );
     }
 
     #[test]
@@ -325,6 +319,10 @@ mod tests {
                 r#"{"canceled":false,"message":null}"#,
                 Cancellation::TooLate { message: String::new() },
             ),
+            (
+                r#"{"canceled":false,"message":409}"#,
+                Cancellation::TooLate { message: "409".into() },
+            ),
         ] {
             assert_eq!(serde_json::from_str::<Cancellation>(json).unwrap(), expect);
         }
@@ -336,11 +334,15 @@ mod tests {
         for (json, expect) in [
             (r#"{"request_id":"a/../b"}"#, "async request id has '/' at byte 1"),
             (r#"{"request_id":""}"#, "async request id is empty"),
-            (r#"{"request_id":7}"#, "invalid type: integer"),
+            (r#"{"request_id":null}"#, "async request id is empty"),
+            (r#"{"request_id":{"id":"a"}}"#, "async request id has '{' at byte 0"),
             ("{}", "missing field `request_id`"),
         ] {
             let error = serde_json::from_str::<Submitted>(json).unwrap_err().to_string();
             assert!(error.starts_with(expect), "{error}");
         }
+        // A run is queued by then, so its id is not thrown away over its type.
+        let submitted: Submitted = serde_json::from_str(r#"{"request_id":7}"#).unwrap();
+        assert_eq!(submitted.request_id.as_str(), "7");
     }
 }

@@ -25,6 +25,8 @@ pub mod header;
 mod hosts;
 mod id;
 mod job;
+mod job_error;
+mod lenient;
 mod multipart;
 mod options;
 mod pace;
@@ -64,10 +66,8 @@ pub use failure::{Cause, Clock, Failure, Source};
 pub use grpc::Grpc;
 pub use hosts::{Hosts, InvalidUrl, Origin};
 pub use id::{AsyncRequestId, ChainId, DeploymentId, EnvironmentName, InvalidId, ModelId};
-pub use job::{
-    Cancellation, JobError, JobErrorCode, JobStatus, QueueStatus, RunStatus, Submitted,
-    WebhookStatus,
-};
+pub use job::{Cancellation, JobStatus, QueueStatus, RunStatus, Submitted, WebhookStatus};
+pub use job_error::{JobError, JobErrorCode};
 pub use multipart::{Encoded, Multipart, Piece};
 pub use options::{CallOptions, Clocks, Limits, RetryPolicy, Timeouts};
 pub use pacer::{Pacer, Turn};

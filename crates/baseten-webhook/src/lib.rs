@@ -33,9 +33,12 @@
 //! Baseten waits 10 s for a 2xx. After 500, 502, 503 or 504 it tries once or twice more, seconds apart
 //! (its documentation pages disagree); after anything else, or the last attempt, the output is lost.
 //! So: 401 to an [`Error`] about the signature, 400 to any other, 200 to a duplicate, and 503 only if
-//! you could not store what you verified.
+//! you could not store what you verified. A 400 is the last word: for [`Error::NotAWebhook`] and
+//! [`Error::InvalidTime`] the body is signed, and nobody will send it again, so keep it for a person to
+//! look at.
 
 mod error;
+mod lenient;
 mod replay;
 mod secret;
 mod signature;

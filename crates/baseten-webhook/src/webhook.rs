@@ -9,12 +9,15 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{self, Error, NotAWebhook};
-use crate::time;
+use crate::{lenient, time};
 
 /// The end of an asynchronous request, as a webhook tells it.
 ///
-/// Fields that are not known here are kept in [`other`](Self::other) and written again. Ids are texts
-/// as they came; `baseten-core` has types to check them.
+/// An output is told once, so a body is refused only for what nothing can be done without: it must be an
+/// object of JSON with a `request_id` and a `time`. What else is missing or `null` counts as not told, a
+/// text that came as something else is kept as its JSON, and [`errors`](Self::errors) are read whatever
+/// they are. Fields that are not known here are kept in [`other`](Self::other) and written again. Ids are
+/// texts as they came; `baseten-core` has types to check them.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -34,19 +37,20 @@ use crate::time;
 #[non_exhaustive]
 pub struct Webhook {
     /// The async request's id. A delivery can come again: act once for each id.
+    #[serde(deserialize_with = "lenient::id")]
     pub request_id: String,
     /// The model that ran.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// The chain that ran. Baseten does not document what a chain's webhook has; either id may be
     /// missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub chain_id: Option<String>,
     /// The deployment that ran.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<String>,
-    /// What happened; the field `type`.
-    #[serde(rename = "type")]
+    /// What happened; the field `type`. Without one, an [`Event::Other`] that is empty.
+    #[serde(rename = "type", default = "Event::untold", deserialize_with = "lenient::event")]
     pub event: Event,
     /// When this delivery was sent, to the microsecond.
     #[serde(with = "time")]
@@ -55,8 +59,9 @@ pub struct Webhook {
     /// [`output`](Self::output).
     #[serde(default)]
     pub data: Option<Box<RawValue>>,
-    /// What went wrong; empty if nothing did.
-    #[serde(default)]
+    /// What went wrong; empty if nothing did. Each as [`JobError`] reads it; what cannot be read even so
+    /// is one error with the text that came as its message.
+    #[serde(default, deserialize_with = "lenient::errors")]
     pub errors: Vec<JobError>,
     /// Fields that this version does not know.
     #[serde(flatten)]
@@ -70,9 +75,15 @@ pub struct Webhook {
 pub enum Event {
     /// An async request ended, well or not: so far Baseten sends nothing else.
     AsyncRequestCompleted,
-    /// Something newer than this version.
+    /// Something newer than this version; empty if nothing was told.
     #[serde(untagged)]
     Other(Box<str>),
+}
+
+impl Event {
+    pub(crate) fn untold() -> Self {
+        Self::Other(Box::default())
+    }
 }
 
 impl Webhook {

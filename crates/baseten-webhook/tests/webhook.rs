@@ -141,6 +141,65 @@ fn unknown_fields_survive() {
 }
 
 #[test]
+fn no_output_is_lost_over_what_is_told_beside_it() {
+    let untold = || JobErrorCode::Other("".into());
+    let raw = |json: &str| JobError::new(untold(), json);
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    //   `errors`                               what is read
+    for (errors, expect) in [
+        ("null", vec![]),
+        ("[]", vec![]),
+        (
+            r#"[{"code": "MODEL_NOT_READY", "message": null}]"#,
+            vec![JobError::new(JobErrorCode::ModelNotReady, "")],
+        ),
+        (r#"[{"message": "m"}]"#, vec![raw("m")]),
+        (r#"[{"code": null}, "it broke"]"#, vec![raw(""), raw("it broke")]),
+        (
+            r#"[{"code": 500, "message": 7}]"#,
+            vec![JobError::new(JobErrorCode::Other("500".into()), "7")],
+        ),
+        (r#"{"message": "m"}"#, vec![raw("m")]), // not in a list
+        (r#""it broke""#, vec![raw("it broke")]),
+        // Nothing that a value could hold, so all of it as it stood.
+        (r#"[{"code": 1e999}]"#, vec![raw(r#"[{"code": 1e999}]"#)]),
+        (r#"[{"message": "\ud800"}]"#, vec![raw(r#"[{"message": "\ud800"}]"#)]),
+        (&deep, vec![raw(&deep)]),
+    ] {
+        let body = format!(
+            r#"{{"request_id": "r", "type": "async_request_completed",
+            "time": "2024-04-30T01:01:08.883423Z", "data": [0.5], "errors": {errors}}}"#
+        );
+        let webhook = Webhook::parse(body.as_bytes()).unwrap();
+        assert_eq!(webhook.errors, expect, "{errors:.80}");
+        assert_eq!(webhook.data.as_ref().unwrap().get(), "[0.5]");
+        assert_eq!(webhook.output::<Vec<f32>>().is_ok(), expect.is_empty(), "{errors:.80}");
+    }
+
+    //   a field, what it says, and what is read: of ids their texts, of the event its own
+    for (key, value, expect) in [
+        ("request_id", json!(35), json!("35")),
+        ("model_id", json!(7), json!("7")),
+        ("model_id", json!(null), json!(null)),
+        ("chain_id", json!({"a": 1}), json!(r#"{"a":1}"#)),
+        ("deployment_id", json!(null), json!(null)),
+        ("type", json!(null), json!("")),
+        ("type", json!(2), json!("2")),
+        ("type", json!("async_request_completed"), json!("async_request_completed")),
+    ] {
+        let webhook = parse(&model_with(key, value.clone())).unwrap();
+        let written = serde_json::to_value(&webhook).unwrap();
+        assert_eq!(written.get(key).unwrap_or(&Value::Null), &expect, "{key}: {value}");
+        assert!(webhook.succeeded() && webhook.output::<Value>().is_ok(), "{key}: {value}");
+    }
+    for key in ["model_id", "deployment_id", "type", "data", "errors"] {
+        let webhook = parse(&model_without(key)).unwrap();
+        assert!(webhook.succeeded(), "{key}");
+    }
+    assert_eq!(parse(&model_without("type")).unwrap().event, Event::Other("".into()));
+}
+
+#[test]
 fn a_body_that_is_no_webhook_is_named() {
     let data = "9".repeat(5000);
     for (body, expect) in [
@@ -149,12 +208,11 @@ fn a_body_that_is_no_webhook_is_named() {
         (&model().to_string()[..100], "EOF"),
         (&format!("{}x", model()), "trailing characters"),
         (&model_without("request_id").to_string(), "missing field `request_id`"),
-        (&model_without("type").to_string(), "missing field `type`"),
-        (&model_without("time").to_string(), "missing field `time`"),
+        (&model_without("time").to_string(), "missing field `time`"), // how old is it?
+        (&model_with("time", json!(null)).to_string(), "invalid type: null"),
         (&model_with("time", json!(1_714_438_868)).to_string(), "invalid type: integer"),
-        (&model_with("request_id", json!(null)).to_string(), "invalid type: null"),
-        (&model_with("errors", json!([{"message": "m"}])).to_string(), "missing field `code`"),
-        (&model_with("errors", json!(data)).to_string(), "at line 1 column"), // and no 5000 nines
+        (&model_with("request_id", json!(null)).to_string(), "the id is null"), // which one is it?
+        (&json!(data).to_string(), "at line 1 column"),                         // and no 5000 nines
         (r#"{"request_id":"a","request_id":"b"}"#, "duplicate field `request_id`"),
     ] {
         let error = Webhook::parse(body.as_bytes()).unwrap_err();
