@@ -4,12 +4,15 @@
 //! [`Duration`] since the call began, wall time and the seed for jitter are handed in once. Any
 //! driver can run it, and every run can be replayed.
 
+mod accepted;
+mod attempt;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderValue;
 use http::response::Parts;
 
 use crate::api_error::ApiError;
@@ -20,8 +23,11 @@ use crate::failure::{Cause, Clock, Failure};
 use crate::options::{CallOptions, Clocks, RetryPolicy};
 use crate::pace;
 use crate::request::{Label, Request};
-use crate::response::{self, Meta, Response, Timings};
+use crate::response::{self, Meta, Timings};
 use crate::trace::CallSpan;
+
+pub use accepted::Accepted;
+pub use attempt::{Attempt, Deadline, Outcome, Tried};
 
 /// What a call takes from outside, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,80 +47,6 @@ pub enum Step {
     Wait(Duration),
     /// The call is over.
     Fail(Error),
-}
-
-/// One sending of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Attempt {
-    /// 1 for the first.
-    pub number: u32,
-    /// What the server is to be told of the total clock, if anything.
-    pub deadline: Option<Deadline>,
-    /// What names it.
-    id: Option<HeaderValue>,
-    /// What it shows for itself, if that may be something else next time.
-    authorization: Option<HeaderValue>,
-}
-
-/// How long a server may take, as it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline {
-    /// What is left, in milliseconds rounded up: `Request-Timeout-Ms`.
-    pub timeout_ms: u64,
-    /// When that is over, in milliseconds since 1970: `Request-Deadline-Ms`.
-    pub at_ms: u64,
-}
-
-impl Attempt {
-    /// Sets the headers that only this attempt has: what it is named, what its deadline is, and a key
-    /// that was asked for just now ([`crate::Credential::rotating`]).
-    pub fn set_headers(&self, headers: &mut HeaderMap) {
-        if let Some(Deadline { timeout_ms, at_ms }) = self.deadline {
-            headers.insert(TIMEOUT, timeout_ms.into());
-            headers.insert(DEADLINE, at_ms.into());
-        }
-        if let Some(id) = &self.id {
-            headers.insert(CUSTOMER_REQUEST_ID, id.clone());
-        }
-        if let Some(authorization) = &self.authorization {
-            headers.insert(header::AUTHORIZATION, authorization.clone());
-        }
-    }
-}
-
-const TIMEOUT: HeaderName = HeaderName::from_static("request-timeout-ms");
-const CUSTOMER_REQUEST_ID: HeaderName = HeaderName::from_static(crate::header::CUSTOMER_REQUEST_ID);
-const DEADLINE: HeaderName = HeaderName::from_static("request-deadline-ms");
-
-/// An attempt that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Tried {
-    /// 1 for the first.
-    pub number: u32,
-    /// How long was waited before it.
-    pub waited: Duration,
-    /// When it was sent, since the call began.
-    pub began: Duration,
-    /// When it had failed, since the call began.
-    pub ended: Duration,
-    /// What happened.
-    pub outcome: Outcome,
-    /// What the server may have done with it.
-    pub delivery: Delivery,
-    /// The request id of the answer, if it had one.
-    pub request_id: Option<Box<str>>,
-}
-
-/// How an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// Without an answer.
-    Failed(Cause),
-    /// With this status.
-    Status(StatusCode),
 }
 
 /// One call, from its first attempt to an accepted answer or an error.
@@ -420,51 +352,5 @@ impl Call {
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (x ^ (x >> 31)) % (most + 1)
-    }
-}
-
-/// An accepted answer whose body is still to be read.
-#[derive(Debug)]
-pub struct Accepted {
-    meta: Meta,
-    span: CallSpan,
-}
-
-impl Accepted {
-    /// What is known so far.
-    #[must_use]
-    pub fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    /// The whole body is there.
-    #[must_use]
-    pub fn finish<T>(mut self, now: Duration, value: T) -> Response<T> {
-        self.end(now);
-        Response { value, meta: self.meta }
-    }
-
-    /// The body was compressed and has been decoded; `encoded` is how many bytes came.
-    pub fn decoded(&mut self, encoded: u64) {
-        self.meta.encoded = Some(encoded);
-    }
-
-    /// Nothing more is to come of a body that was handed out in pieces: it is over, or it broke. What
-    /// tells of the call ends here, even if this is kept. The time that is said first counts.
-    pub fn end(&mut self, now: Duration) {
-        if self.meta.timings.total.is_zero() {
-            self.meta.timings.total = now;
-        }
-        self.span = CallSpan::default();
-    }
-
-    /// The body broke. It is never asked for again: the request did run.
-    #[must_use]
-    pub fn fail(&self, failure: Failure) -> Error {
-        let error = Error::failed(&self.meta.label, failure, Delivery::Answered)
-            .answered(&self.meta)
-            .stopped(Stop::Final, self.meta.failed.clone());
-        self.span.failed(&error);
-        error
     }
 }
