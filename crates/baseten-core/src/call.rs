@@ -89,10 +89,11 @@ pub struct Call {
 
 #[derive(Debug)]
 enum State {
-    /// To be sent at `at`, after a wait of `waited`.
+    /// To be sent at `at`, after a wait of `waited`; `last` is how the attempt before failed.
     Ready {
         at: Duration,
         waited: Duration,
+        last: Option<Error>,
     },
     Sending {
         began: Duration,
@@ -122,7 +123,7 @@ impl Call {
             start,
             tried: Vec::new(),
             drawn: PAUSE_MIN,
-            state: State::Ready { at: Duration::ZERO, waited: Duration::ZERO },
+            state: State::Ready { at: Duration::ZERO, waited: Duration::ZERO, last: None },
         }
     }
 
@@ -135,20 +136,15 @@ impl Call {
             State::Ready { at, .. } if now < *at => Step::Wait(*at - now),
             State::Ready { waited, .. } => {
                 let waited = *waited;
-                if let Some(limit) = self.clocks.total.filter(|limit| now >= *limit) {
-                    let cause = Cause::Timeout { clock: Clock::Total, limit };
-                    self.state = State::Sending { began: now, waited };
-                    self.on_failure(now, Failure::before_sending(cause, None));
-                    return self.step(now);
-                }
+                let authorization =
+                    match self.overdue(now).map_or_else(|| self.authorization(now), Err) {
+                        Ok(authorization) => authorization,
+                        Err(failure) => {
+                            self.give_up(failure);
+                            return self.step(now);
+                        }
+                    };
                 self.state = State::Sending { began: now, waited };
-                let authorization = match self.authorization(now) {
-                    Ok(authorization) => authorization,
-                    Err(failure) => {
-                        self.on_failure(now, failure);
-                        return self.step(now);
-                    }
-                };
                 let (deadline, id) = (self.deadline(now), self.attempt_id());
                 Step::Send(Attempt { number: self.number(), deadline, id, authorization })
             }
@@ -177,8 +173,9 @@ impl Call {
         self.body_taken = true;
     }
 
-    /// The attempt brought no answer.
+    /// The attempt brought no answer. Between two attempts: there is to be no other.
     pub fn on_failure(&mut self, now: Duration, failure: Failure) {
+        let State::Sending { .. } = self.state else { return self.give_up(failure) };
         let delivery = delivery::of_failure(&failure);
         let (cause, reused) = (failure.cause, failure.reused);
         self.record(now, Outcome::Failed(cause), delivery, None);
@@ -246,6 +243,13 @@ impl Call {
         let meta =
             Meta { label: self.label, status, headers, failed: self.tried, timings, encoded: None };
         Accepted { meta, span: self.span }
+    }
+
+    /// Whether the total clock ran out before the next attempt: the driver came late.
+    fn overdue(&self, now: Duration) -> Option<Failure> {
+        let limit = self.clocks.total.filter(|limit| now >= *limit)?;
+        let cause = Cause::Timeout { clock: Clock::Total, limit };
+        Some(Failure::before_sending(cause, None))
     }
 
     /// What an attempt that is sent now may tell of the total clock.
@@ -327,14 +331,27 @@ impl Call {
     }
 
     fn follow(&mut self, now: Duration, verdict: Result<Duration, Stop>, error: Error) {
-        self.state = match verdict {
-            Ok(pause) => State::Ready { at: now.saturating_add(pause), waited: pause },
-            Err(stop) => {
-                let error = error.stopped(stop, std::mem::take(&mut self.tried));
-                self.span.failed(&error);
-                State::Over(Some(error))
+        match verdict {
+            Ok(pause) => {
+                let at = now.saturating_add(pause);
+                self.state = State::Ready { at, waited: pause, last: Some(error) };
             }
-        };
+            Err(stop) => self.end(stop, error),
+        }
+    }
+
+    /// The call ends before its next attempt, which never was one.
+    fn give_up(&mut self, failure: Failure) {
+        let State::Ready { last, .. } = &mut self.state else { return };
+        let last = last.take();
+        let error = Error::failed(&self.label, failure, Delivery::NotSent);
+        self.end(Stop::Final, error.after(last));
+    }
+
+    fn end(&mut self, stop: Stop, error: Error) {
+        let error = error.stopped(stop, std::mem::take(&mut self.tried));
+        self.span.failed(&error);
+        self.state = State::Over(Some(error));
     }
 
     /// Decorrelated jitter: somewhere between the shortest pause and three times the last one.

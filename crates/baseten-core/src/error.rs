@@ -36,6 +36,7 @@ struct Inner {
     kind: ErrorKind,
     what: What,
     call: Option<Label>,
+    /// By the last attempt.
     delivery: Delivery,
     stop: Stop,
     attempts: Vec<Tried>,
@@ -79,10 +80,10 @@ impl Error {
         }
     }
 
-    /// What the server may have done with the request, over all attempts.
+    /// What the server may have done with the request, over all attempts: the most that any of them tells.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
-        self.0.delivery
+        self.0.overall()
     }
 
     /// Why it was not sent again.
@@ -100,7 +101,7 @@ impl Error {
         }
     }
 
-    /// What happened to the last attempt, if it failed without an error status.
+    /// What ended the call, if that was no error status.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
         match self.0.what {
@@ -109,7 +110,9 @@ impl Error {
         }
     }
 
-    /// The status of the answer, if there was one; a body that broke has a 2xx.
+    /// The status of the answer, if there was one; a body that broke has a 2xx. A call that was not sent
+    /// again, because it was canceled or its clock ran out in the pause, has its last attempt's, and with
+    /// it all that is told here of an answer.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
@@ -152,7 +155,8 @@ impl Error {
         response::text(&self.0.headers, "x-baseten-chain-request-id")
     }
 
-    /// Every attempt of the call that failed, the last one included; empty if nothing was tried.
+    /// Every attempt of the call that failed, in their order; empty if nothing was tried. One that was
+    /// answered, and whose body then failed, is not among them.
     #[must_use]
     pub fn attempts(&self) -> &[Tried] {
         &self.0.attempts
@@ -236,6 +240,24 @@ impl Error {
             source: None,
         }))
     }
+}
+
+impl Inner {
+    /// What the server may have done by all attempts together.
+    fn overall(&self) -> Delivery {
+        self.attempts.iter().map(|tried| tried.delivery).fold(self.delivery, most)
+    }
+}
+
+/// Of two attempts at one call, what the server may have done by both.
+fn most(one: Delivery, other: Delivery) -> Delivery {
+    let rank = |delivery| match delivery {
+        Delivery::NotSent => 0,
+        Delivery::Refused => 1,
+        Delivery::Answered => 2,
+        Delivery::MaybeRan => 3,
+    };
+    if rank(other) > rank(one) { other } else { one }
 }
 
 /// The beginning of a text of the server's, in one line.

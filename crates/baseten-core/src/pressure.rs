@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::delivery::Delivery;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::pacer::Pacer;
 
 /// How one line of submissions answers refusals: it stops, for longer from one to the next, and offers
@@ -42,7 +42,8 @@ impl Pressure {
         let asked = error.retry_after().unwrap_or_default();
         let pause = (self.pause * 3 / 4 + self.pacer.draw(self.pause / 2)).max(asked);
         let late = now.saturating_add(pause) > since.saturating_add(self.patience);
-        if error.delivery() != Delivery::Refused || late {
+        let refused = error.kind() == ErrorKind::Status && error.delivery() == Delivery::Refused;
+        if !refused || late {
             self.since = None;
             return None;
         }

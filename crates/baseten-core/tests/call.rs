@@ -126,16 +126,105 @@ fn what_may_have_run_is_sent_again_where_that_is_allowed_or_harmless() {
     wake.sends(1).answers(502, &[], "").waits(BACK_OFF.0, BACK_OFF.1).sends(2);
 }
 
+/// How an attempt fails.
+type Fate = fn(&mut Scenario) -> &mut Scenario;
+
+const REFUSED: Fate = |s| s.answers(503, &[("retry-after", "0")], r#"{"error": "draining"}"#);
+const UNREACHED: Fate = |s| s.breaks(Cause::Connect, 0);
+const LOST: Fate = |s| s.breaks(Cause::Disconnected, 9);
+const ANSWERED: Fate = |s| s.answers(400, &[], "");
+
 #[test]
 fn an_error_speaks_for_all_attempts() {
-    let mut s = Scenario::predict(RetryPolicy::default().may_run_twice());
-    s.sends(1).breaks(Cause::Disconnected, 9).waits(BACK_OFF.0, BACK_OFF.1);
-    s.sends(2).breaks(Cause::Connect, 0).waits(BACK_OFF.0, ms(20_000));
-    let error = s.sends(3).breaks(Cause::Connect, 0).fails();
-    assert_eq!(error.delivery(), Delivery::MaybeRan, "the first one may have run");
-    assert_eq!(error.attempts().len(), 3);
-    let text = error.to_string();
-    assert!(text.contains("an earlier attempt may have run; gave up after 3 attempts"), "{text}");
+    use Delivery::{Answered, MaybeRan, NotSent, Refused};
+    //   attempts                            delivery   the end of what is said
+    for (fates, delivery, says) in [
+        ([UNREACHED; 3], NotSent, "; nothing of it was sent; gave up after 3 attempts"),
+        (
+            [REFUSED, UNREACHED, UNREACHED],
+            Refused,
+            "no connection to https://model-abc.api.baseten.co (attempt 3); an earlier attempt was \
+             refused before it ran; gave up after 3 attempts",
+        ),
+        ([UNREACHED, UNREACHED, REFUSED], Refused, "; it was refused before it ran; gave up"),
+        ([UNREACHED, REFUSED, ANSWERED], Answered, ": 400 Bad Request (attempt 3)"),
+        (
+            [LOST, UNREACHED, UNREACHED],
+            MaybeRan,
+            "; an earlier attempt may have run; gave up after 3 attempts",
+        ),
+        ([LOST, REFUSED, REFUSED], MaybeRan, "; an earlier attempt may have run; gave up"),
+        ([REFUSED, UNREACHED, LOST], MaybeRan, " (attempt 3); it may have run; gave up"),
+    ] {
+        let mut s = Scenario::predict(RetryPolicy::default().may_run_twice());
+        for (number, fate) in (1..).zip(fates) {
+            s.now += Duration::from_secs(60);
+            fate(s.sends(number));
+        }
+        let error = s.fails();
+        assert_eq!((error.delivery(), error.attempts().len()), (delivery, 3), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+#[test]
+fn a_call_that_ends_in_the_pause_had_no_further_attempt() {
+    let timeouts = Timeouts { total: Some(ms(1000)), ..Timeouts::default() };
+    let options = CallOptions { timeouts, ..CallOptions::default() };
+    let cancels: Fate = |s| s.breaks(Cause::Canceled, 0);
+    let comes_late: Fate = |s| {
+        s.now = ms(1200);
+        s
+    };
+    let busy: Fate = |s| s.answers(503, &[("retry-after-ms", "500")], r#"{"error": "draining"}"#);
+    //   before            in the pause   delivery           said
+    for (before, ends, delivery, says) in [
+        (
+            busy,
+            cancels,
+            Delivery::Refused,
+            "canceled by the caller, after 503 Service Unavailable: draining; it was refused before it ran",
+        ),
+        (
+            busy,
+            comes_late,
+            Delivery::Refused,
+            "not finished within 1s, after 503 Service Unavailable: draining; it was refused before it ran",
+        ),
+        (UNREACHED, cancels, Delivery::NotSent, "canceled by the caller; nothing of it was sent"),
+        (
+            UNREACHED,
+            comes_late,
+            Delivery::NotSent,
+            "not finished within 1s, after 0 bytes of the answer; nothing of it was sent",
+        ),
+    ] {
+        let mut s = Scenario::new(&Operation::Predict, options.clone(), &Budget::new());
+        before(s.sends(1));
+        assert!(matches!(s.call.step(s.now), Step::Wait(_)));
+        let error = ends(&mut s).fails();
+        assert_eq!(error.to_string(), format!("POST /environments/production/predict: {says}"));
+        assert_eq!((error.delivery(), error.stop()), (delivery, Stop::Final), "{error}");
+        assert_eq!(error.attempts().len(), 1, "{error}");
+        // What the attempt was answered is there.
+        let refused = delivery == Delivery::Refused;
+        assert_eq!(error.status().map(|status| status.as_u16()), refused.then_some(503));
+        assert_eq!(error.api().map(|api| api.message()), refused.then_some("draining"));
+        assert_eq!(error.retry_after(), refused.then_some(ms(500)));
+        let back = SystemTime::UNIX_EPOCH + ms(5) + ms(500);
+        assert_eq!(error.retry_at(), refused.then_some(back));
+        assert_eq!(error.headers().len(), usize::from(refused));
+        assert_eq!(error.body().is_empty(), !refused);
+        assert_eq!(error.received(), error.body().len() as u64);
+    }
+}
+
+#[test]
+fn a_call_that_never_began_has_no_attempt() {
+    let mut canceled = Scenario::predict(RetryPolicy::default());
+    let error = canceled.breaks(Cause::Canceled, 0).fails();
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Canceled, Delivery::NotSent));
+    assert_eq!(error.attempts().len(), 0, "{error}");
 }
 
 #[test]

@@ -4,18 +4,22 @@
 use std::time::{Duration, SystemTime};
 
 use baseten_core::{
-    Access, Answer, Budget, Call, CallOptions, Cause, Credential, Error, Failure, Hosts, ModelId,
-    Operation, Pacer, Pressure, RetryPolicy, Start, Step, Target,
+    Access, Answer, Budget, Call, CallOptions, Cause, Credential, Delivery, Error, Failure, Hosts,
+    ModelId, Operation, Pacer, Pressure, RetryPolicy, Start, Step, Target,
 };
 use bytes::Bytes;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn error(end: impl FnOnce(&mut Call)) -> Error {
+    error_with(RetryPolicy::never(), end)
+}
+
+fn error_with(retry: RetryPolicy, end: impl FnOnce(&mut Call)) -> Error {
     let access = Access::new(Hosts::baseten(), Credential::none());
     let target = Target::model(ModelId::new("abc").unwrap());
     let template = access.template(&target, &Operation::AsyncPredict, Answer::Json).unwrap();
-    let options = CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() };
+    let options = CallOptions { retry, ..CallOptions::default() };
     let start = Start { wall: SystemTime::UNIX_EPOCH, seed: 1 };
     let mut call = Call::new(&template.json(&1).unwrap(), &options, &Budget::new(), start);
     assert!(matches!(call.step(Duration::ZERO), Step::Send(_)));
@@ -25,12 +29,25 @@ fn error(end: impl FnOnce(&mut Call)) -> Error {
 }
 
 fn status(status: u16, headers: &[(&str, &str)]) -> Error {
+    error(|call| call.on_rejected(Duration::ZERO, head(status, headers), Bytes::new()))
+}
+
+fn head(status: u16, headers: &[(&str, &str)]) -> http::response::Parts {
     let mut answer = http::Response::builder().status(status);
     for (name, value) in headers {
         answer = answer.header(*name, *value);
     }
-    let head = answer.body(()).unwrap().into_parts().0;
-    error(|call| call.on_rejected(Duration::ZERO, head, Bytes::new()))
+    answer.body(()).unwrap().into_parts().0
+}
+
+/// Canceled in the pause after a refusal.
+fn canceled() -> Error {
+    let error = error_with(RetryPolicy::default(), |call| {
+        call.on_rejected(Duration::ZERO, head(429, &[]), Bytes::new());
+        call.on_failure(Duration::ZERO, Failure::before_sending(Cause::Canceled, None));
+    });
+    assert_eq!(error.delivery(), Delivery::Refused);
+    error
 }
 
 fn lost(sent: u64) -> Error {
@@ -53,6 +70,7 @@ fn only_what_was_refused_is_offered_again() {
         (status(429, &[("x-baseten-error-source", "04")]), false, "the model's own word"),
         (lost(100), false, "may have been queued"),
         (lost(0), false, "not a matter of pressure"),
+        (canceled(), false, "nobody wants it any more"),
     ] {
         let mut pressure = Pressure::new(&Pacer::new(1), 60 * SECOND);
         assert_eq!(pressure.on_error(Duration::ZERO, &error).is_some(), again, "{reason}: {error}");

@@ -130,10 +130,15 @@ fn in_the_pause_before_another_attempt() {
             });
             assert_eq!(error.kind(), ErrorKind::Canceled, "{error}");
             assert_eq!(emulator.seen().arrivals().len(), 1, "{}", facade.name());
+            assert_eq!(error.attempts().len(), 1, "{error}");
             let refused = |outcome| matches!(outcome, Outcome::Status(status) if status == 503);
             let paused = refused(error.attempts()[0].outcome);
-            let delivery = if paused { Delivery::NotSent } else { Delivery::MaybeRan };
+            let delivery = if paused { Delivery::Refused } else { Delivery::MaybeRan };
             assert_eq!(error.delivery(), delivery, "{error}");
+            // What was answered is there, though something else ended the call.
+            assert_eq!(error.status().map(|status| status.as_u16()), paused.then_some(503));
+            assert_eq!(error.retry_after(), paused.then_some(Duration::from_secs(50)));
+            assert_eq!((error.api().is_some(), error.retry_at().is_some()), (paused, paused));
             paused
         });
         assert!(met, "a second is enough to read an answer");

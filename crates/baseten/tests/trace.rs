@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use baseten::openai::{ChatRequest, EmbeddingRequest, Message};
-use baseten::{CallOptions, RetryPolicy};
+use baseten::{CallOptions, CancelToken, RetryPolicy};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator, Fault, When};
 use facades::{Facade, each_with};
 use serde_json::json;
@@ -21,9 +21,9 @@ use tracing::{Event, Metadata, Subscriber};
 
 type Fields = BTreeMap<String, String>;
 
-/// What was told.
+/// What was told, and what is canceled when an attempt is told to have failed.
 #[derive(Clone, Debug, Default)]
-struct Told(Arc<Mutex<Vec<Span>>>);
+struct Told(Arc<Mutex<Vec<Span>>>, Option<CancelToken>);
 
 #[derive(Clone, Debug, Default)]
 struct Span {
@@ -71,6 +71,11 @@ impl Subscriber for Told {
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::new();
         event.record(&mut Values(&mut fields));
+        if let Some(token) = &self.1
+            && fields["message"] == "attempt failed"
+        {
+            token.cancel();
+        }
         let parent = event.parent().expect("every event belongs to a call");
         self.with(parent, |span| span.events.push(fields));
     }
@@ -337,6 +342,26 @@ fn a_call_that_fails() {
             assert_eq!((span.events.len(), span.closed, &*span.name), (1, true, "call"));
         }
     });
+}
+
+#[test]
+fn a_call_canceled_in_the_pause_was_sent_once() {
+    for blocking in [false, true] {
+        let (emulator, token) = (Emulator::start().unwrap(), CancelToken::new());
+        let options = CallOptions::default().canceled_by(&token);
+        let facade = Facade::new(blocking, &emulator.base_url("abc"), options);
+        emulator.model("abc").answer(Answer::platform_error(503));
+        let told = Told(Arc::default(), Some(token));
+        let call = || facade.predict(&json!(1)).unwrap_err();
+        tracing::subscriber::with_default(told.clone(), call);
+        let spans = told.spans();
+        assert_eq!((spans.len(), spans[0].events.len()), (1, 1), "{spans:?}");
+        let fields = &spans[0].fields;
+        assert!(!fields.contains_key("http.request.resend_count"), "{fields:?}");
+        assert_eq!(fields["error.type"], "canceled", "{}", facade.name());
+        assert_eq!(fields["http.response.status_code"], "503", "of the last answer there was");
+        assert_eq!(emulator.seen().arrivals().len(), 1);
+    }
 }
 
 /// The names of OpenTelemetry's conventions for HTTP clients and for generative AI (status Development,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header;
 use http::response::Parts;
 
-use super::{Error, ErrorKind, Retry, Stop, What, brief};
+use super::{Error, ErrorKind, Inner, Retry, Stop, What, brief};
 use crate::api_error::ApiError;
 use crate::call::Tried;
 use crate::delivery::Delivery;
@@ -103,11 +103,18 @@ impl Error {
         self
     }
 
-    /// The end of the call. What any attempt may have done counts, not only the last one's failure.
-    pub(crate) fn stopped(mut self, stop: Stop, attempts: Vec<Tried>) -> Self {
-        if attempts.iter().any(|tried| tried.delivery == Delivery::MaybeRan) {
-            self.0.delivery = Delivery::MaybeRan;
+    /// The end of a call that was not sent again after its last attempt: what came of that one, if it was
+    /// answered, goes with it.
+    pub(crate) fn after(mut self, last: Option<Self>) -> Self {
+        if let Some(last) = last.map(|last| *last.0) {
+            let Inner { delivery, status, headers, api, body, received, retry, .. } = last;
+            *self.0 = Inner { delivery, status, headers, api, body, received, retry, ..*self.0 };
         }
+        self
+    }
+
+    /// The end of the call.
+    pub(crate) fn stopped(mut self, stop: Stop, attempts: Vec<Tried>) -> Self {
         self.0.stop = stop;
         self.0.attempts = attempts;
         self

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header;
+use http::{StatusCode, header};
 
 use super::{Error, Inner, Retry, Stop, What, brief};
 use crate::api_error::ApiError;
@@ -20,6 +20,10 @@ impl fmt::Display for Error {
             write!(f, "{} {}: ", call.endpoint().method(), call.endpoint().path())?;
         }
         inner.write_what(f)?;
+        if inner.ended_in_pause() {
+            f.write_str(", after ")?;
+            inner.write_status(f)?;
+        }
         let tried = inner.attempts.len();
         if tried > 1 {
             write!(f, " (attempt {tried})")?;
@@ -118,6 +122,7 @@ impl Inner {
             ),
             Clock::FirstByte => write!(f, "no first byte within {limit:?}"),
             Clock::Idle => write!(f, "no byte for {limit:?}, after {received} bytes of the answer"),
+            Clock::Total if self.ended_in_pause() => write!(f, "not finished within {limit:?}"),
             Clock::Total => {
                 write!(f, "not finished within {limit:?}, after {received} bytes of the answer")
             }
@@ -152,13 +157,16 @@ impl Inner {
     }
 
     fn write_delivery(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let last = self.attempts.last().map_or(self.delivery, |tried| tried.delivery);
         if self.call.is_none() {
             return Ok(());
         }
-        f.write_str(match self.delivery {
-            Delivery::MaybeRan if last != Delivery::MaybeRan => "; an earlier attempt may have run",
+        let overall = self.overall();
+        f.write_str(match overall {
             Delivery::NotSent => "; nothing of it was sent",
+            Delivery::MaybeRan if overall != self.delivery => "; an earlier attempt may have run",
+            Delivery::Refused if overall != self.delivery => {
+                "; an earlier attempt was refused before it ran"
+            }
             Delivery::Refused => "; it was refused before it ran",
             Delivery::MaybeRan if self.is_half_sent() => {
                 "; the server may have got that much of it"
@@ -166,6 +174,12 @@ impl Inner {
             Delivery::MaybeRan => "; it may have run",
             Delivery::Answered => "",
         })
+    }
+
+    /// Whether it ended in the pause after an error status.
+    fn ended_in_pause(&self) -> bool {
+        let refused = |status: StatusCode| status.is_client_error() || status.is_server_error();
+        matches!(self.what, What::Cause(_)) && self.status.is_some_and(refused)
     }
 
     /// Whether its own reader ended the last attempt: the server has no whole request then.
@@ -191,8 +205,11 @@ impl Inner {
             Stop::TooLong => f.write_str("; the server asks for a longer pause than allowed")?,
         }
         match self.retry {
-            Some(Retry { after, .. }) => write!(f, "; come back in {after:?}"),
-            None => Ok(()),
+            // In the pause a part of it is over.
+            Some(Retry { after, .. }) if !self.ended_in_pause() => {
+                write!(f, "; come back in {after:?}")
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -223,7 +240,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("message", &self.to_string())
             .field("kind", &inner.kind)
-            .field("delivery", &inner.delivery)
+            .field("delivery", &inner.overall())
             .field("stop", &inner.stop)
             .field("request_id", &self.request_id())
             .field("attempts", &inner.attempts)
