@@ -7,6 +7,7 @@
 mod accepted;
 mod attempt;
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use http::header::HeaderValue;
 use http::response::Parts;
 
 use crate::api_error::ApiError;
-use crate::budget::Budget;
+use crate::budget::{Budget, Reserved};
 use crate::delivery::{self, Delivery};
 use crate::error::{Error, Stop};
 use crate::failure::{Cause, Clock, Failure};
@@ -89,17 +90,31 @@ pub struct Call {
 
 #[derive(Debug)]
 enum State {
-    /// To be sent at `at`, after a wait of `waited`; `last` is how the attempt before failed.
+    /// To be sent at `at`, after a wait of `waited`.
     Ready {
         at: Duration,
         waited: Duration,
-        last: Option<Error>,
+        again: Option<Again>,
     },
     Sending {
         began: Duration,
         waited: Duration,
     },
     Over(Option<Error>),
+}
+
+/// What another attempt stands on.
+#[derive(Debug)]
+struct Again {
+    /// How the one before failed.
+    last: Error,
+    reserved: Reserved,
+}
+
+/// That another attempt is made.
+struct Retry {
+    pause: Duration,
+    reserved: Reserved,
 }
 
 /// The shortest and the longest pause between attempts that the client chooses by itself.
@@ -123,7 +138,7 @@ impl Call {
             start,
             tried: Vec::new(),
             drawn: PAUSE_MIN,
-            state: State::Ready { at: Duration::ZERO, waited: Duration::ZERO, last: None },
+            state: State::Ready { at: Duration::ZERO, waited: Duration::ZERO, again: None },
         }
     }
 
@@ -144,7 +159,10 @@ impl Call {
                             return self.step(now);
                         }
                     };
-                self.state = State::Sending { began: now, waited };
+                let ready = mem::replace(&mut self.state, State::Sending { began: now, waited });
+                if let State::Ready { again: Some(again), .. } = ready {
+                    again.reserved.spend();
+                }
                 let (deadline, id) = (self.deadline(now), self.attempt_id());
                 Step::Send(Attempt { number: self.number(), deadline, id, authorization })
             }
@@ -316,7 +334,7 @@ impl Call {
     }
 
     /// Takes another attempt out of what is left, and says after which pause it is made.
-    fn retry(&mut self, now: Duration, asked: Option<Duration>) -> Result<Duration, Stop> {
+    fn retry(&mut self, now: Duration, asked: Option<Duration>) -> Result<Retry, Stop> {
         if self.tried.len() as u32 >= self.policy.max_attempts {
             return Err(Stop::Attempts);
         }
@@ -324,32 +342,30 @@ impl Call {
         if self.clocks.total.is_some_and(|limit| now.saturating_add(pause) >= limit) {
             return Err(Stop::Deadline);
         }
-        if !self.budget.take() {
-            return Err(Stop::Budget);
-        }
-        Ok(pause)
+        let reserved = self.budget.reserve().ok_or(Stop::Budget)?;
+        Ok(Retry { pause, reserved })
     }
 
-    fn follow(&mut self, now: Duration, verdict: Result<Duration, Stop>, error: Error) {
+    fn follow(&mut self, now: Duration, verdict: Result<Retry, Stop>, last: Error) {
         match verdict {
-            Ok(pause) => {
-                let at = now.saturating_add(pause);
-                self.state = State::Ready { at, waited: pause, last: Some(error) };
+            Ok(Retry { pause, reserved }) => {
+                let (at, again) = (now.saturating_add(pause), Some(Again { last, reserved }));
+                self.state = State::Ready { at, waited: pause, again };
             }
-            Err(stop) => self.end(stop, error),
+            Err(stop) => self.end(stop, last),
         }
     }
 
     /// The call ends before its next attempt, which never was one.
     fn give_up(&mut self, failure: Failure) {
-        let State::Ready { last, .. } = &mut self.state else { return };
-        let last = last.take();
+        let State::Ready { again, .. } = &mut self.state else { return };
+        let last = again.take().map(|again| again.last);
         let error = Error::failed(&self.label, failure, Delivery::NotSent);
         self.end(Stop::Final, error.after(last));
     }
 
     fn end(&mut self, stop: Stop, error: Error) {
-        let error = error.stopped(stop, std::mem::take(&mut self.tried));
+        let error = error.stopped(stop, mem::take(&mut self.tried));
         self.span.failed(&error);
         self.state = State::Over(Some(error));
     }

@@ -259,6 +259,44 @@ fn a_pause_too_long_costs_the_budget_nothing() {
 }
 
 #[test]
+fn a_retry_that_is_not_made_costs_the_budget_nothing() {
+    let timeouts = Timeouts { total: Some(ms(1000)), ..Timeouts::default() };
+    let options = CallOptions { timeouts, ..CallOptions::default() };
+    //   how the pause ends, or what comes after it                         left of ten
+    for (ends, left) in [
+        (
+            (|mut s| {
+                s.breaks(Cause::Canceled, 0).fails();
+            }) as fn(Scenario),
+            10,
+        ),
+        (
+            |mut s| {
+                s.now = ms(1200);
+                s.fails();
+            },
+            10,
+        ),
+        (drop, 10),
+        (
+            |mut s| {
+                s.waits(ms(500), ms(750)).sends(2);
+            },
+            9,
+        ),
+        (|mut s| drop(s.waits(ms(500), ms(750)).sends(2).fails()), 9),
+    ] {
+        let budget = Budget::new();
+        let mut s = Scenario::new(&Operation::Predict, options.clone(), &budget);
+        s.sends(1).answers(503, &[("retry-after-ms", "500")], "");
+        assert!(matches!(s.call.step(s.now), Step::Wait(_)));
+        assert_eq!(budget.left(), 9, "whoever fails now need not pause for nothing");
+        ends(s);
+        assert_eq!(budget.left(), left);
+    }
+}
+
+#[test]
 fn absurd_clocks_and_pauses_do_not_overflow() {
     let forever = Duration::from_secs(u64::MAX);
     let timeouts = Timeouts { total: Some(forever), ..Timeouts::default() };

@@ -96,6 +96,12 @@ fn live(
             Step::Wait(pause) => {
                 assert!(pause <= Duration::from_secs(61), "{pause:?}");
                 now += pause;
+                match dice.roll(40) {
+                    0 => return, // nobody waits for it any more
+                    1 => call.on_failure(now, Failure::before_sending(Cause::Canceled, None)),
+                    2 => now += Duration::from_secs(3600), // its driver slept
+                    _ => {}
+                }
             }
             Step::Fail(error) => {
                 assert!(runs == 0 || error.delivery() != Delivery::NotSent, "{error}");

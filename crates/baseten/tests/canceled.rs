@@ -145,6 +145,37 @@ fn in_the_pause_before_another_attempt() {
     }
 }
 
+#[test]
+fn a_retry_that_was_not_made_is_left_to_others() {
+    for blocking in [false, true] {
+        let emulator = Emulator::start().unwrap();
+        let facade = Facade::new(blocking, &emulator.base_url("abc"), CallOptions::default());
+        let busy = Answer::platform_error(503);
+        emulator.model("abc").answer(busy.clone().header("retry-after", "50"));
+        // More than the budget begins with, each given up in its pause.
+        let (mut paused, mut ended) = (0, 0);
+        while paused < 15 {
+            let token = CancelToken::new();
+            ended += 1;
+            let error = thread::scope(|scope| {
+                scope.spawn(|| {
+                    emulator.wait_until(SOON, |seen| seen.ended() == ended).unwrap();
+                    thread::sleep(Duration::from_millis(2)); // until the answer is read, most often
+                    token.cancel();
+                });
+                let options = CallOptions::default().canceled_by(&token);
+                facade.predict_with(options, &json!(1)).unwrap_err()
+            });
+            assert_eq!(error.kind(), ErrorKind::Canceled, "{}: {error}", facade.name());
+            paused += u32::from(error.status().is_some());
+        }
+        emulator.model("abc").answer(Answer::json(json!(1)));
+        emulator.model("abc").then(busy.header("retry-after-ms", "1"));
+        let answer = facade.predict(&json!(1)).unwrap();
+        assert_eq!(answer.meta.attempts(), 2, "{}", facade.name());
+    }
+}
+
 /// An address where connections are never accepted: the queue is full.
 fn black_hole() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -125,6 +125,20 @@ impl Facade {
         }
     }
 
+    /// The same with options of the call's own.
+    pub(crate) fn predict_with(
+        &self,
+        options: CallOptions,
+        input: &Value,
+    ) -> Result<Response<Value>, Error> {
+        match self {
+            Self::Async(runtime, model) => {
+                runtime.block_on(model.clone().options(options).predict(input))
+            }
+            Self::Blocking(model) => model.clone().options(options).predict(input),
+        }
+    }
+
     pub(crate) fn predict_bytes(
         &self,
         content_type: &str,
