@@ -31,6 +31,23 @@ pub struct ApiError {
     raw: Option<Value>,
 }
 
+/// What servers say of an input that is too long for the model, each as it was seen.
+#[rustfmt::skip]
+const CONTEXT: [&str; 12] = [
+    "maximum context length",                 // OpenAI, vLLM
+    "context size",                           // llama.cpp
+    "context window",                         // LiteLLM
+    "tokens) is too large to process",        // llama.cpp, for embeddings
+    "longer than the maximum model length",   // vLLM since V1
+    "longer than the model's context length", // SGLang
+    "exceeds maximum input length",           // TensorRT-LLM
+    "exceeds maximum sequence length",
+    "should not exceed max_num_tokens",       // its engine on PyTorch
+    "should not exceed max_seq_len",
+    "prompt is too long",                     // Anthropic
+    "`inputs` must have less than",           // text-embeddings-inference
+];
+
 /// Longer messages are cut: they are for people, the body itself is kept beside.
 const MESSAGE_MAX: usize = 1000;
 
@@ -129,13 +146,12 @@ impl ApiError {
     }
 
     /// Whether the input is too long for the model. Servers have no common word for it, so this reads
-    /// the codes and the texts of OpenAI, vLLM, llama.cpp and LiteLLM.
+    /// the codes and the texts of OpenAI, vLLM, SGLang, TensorRT-LLM, llama.cpp, text-embeddings-inference,
+    /// Anthropic and LiteLLM.
     #[must_use]
     pub fn is_context_length(&self) -> bool {
         self.is_named(&["context_length_exceeded", "exceed_context_size_error"])
-            || self.says(&["maximum context length", "context size", "context window"])
-            // Of llama.cpp, for embeddings.
-            || self.says(&["tokens) is too large to process"])
+            || self.says(&CONTEXT)
     }
 
     /// Whether a limit on requests or tokens was hit.
@@ -320,6 +336,15 @@ mod tests {
             (r#"{"error":{"code":500,"message":"input (6002 tokens) is too large to process. increase the physical batch size (current batch size: 512)","type":"server_error"}}"#, true, false, false),
             (r#"{"error":{"message":"This model's maximum context length is 8192 tokens.","code":"context_length_exceeded"}}"#, true, false, false),
             (r#"{"object":"error","message":"This model's maximum context length is 8192 tokens.","type":"BadRequestError","code":400}"#, true, false, false),
+            (r#"{"object":"error","message":"The decoder prompt (length 21535) is longer than the maximum model length of 16384. Make sure that `max_model_len` is no smaller than the number of text tokens.","type":"BadRequestError","code":400}"#, true, false, false),
+            (r#"{"object":"error","message":"The input (61709 tokens) is longer than the model's context length (40960 tokens).","type":"BadRequestError","code":400}"#, true, false, false),
+            (r#"{"error":"Prompt length (200) exceeds maximum input length (100)."}"#, true, false, false),
+            (r#"{"error":"Cannot process new request: Prompt length (5056) exceeds maximum sequence length (2048)"}"#, true, false, false),
+            (r#"{"object":"error","message":"The sum of prompt length (38049.0), query length (0) should not exceed max_num_tokens (32768)","type":"BadRequestError","code":400}"#, true, false, false),
+            (r#"{"object":"error","message":"The sum of prompt length (4000) and query length (0) max_tokens (2048) should not exceed max_seq_len (4096)","code":400}"#, true, false, false),
+            (r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 209353 tokens > 199999 maximum"}}"#, true, false, false),
+            (r#"{"error":"Input validation error: `inputs` must have less than 512 tokens. Given: 534","error_type":"Validation"}"#, true, false, false),
+            (r#"{"error":{"message":"max_tokens: 10000 > 4096, which is the maximum allowed number of output tokens","type":"invalid_request_error"}}"#, false, false, false),
             (r#"{"error":{"message":"RateLimitError","type":"throttling_error","code":"429"}}"#, false, true, false),
             (r#"{"error":"too many","error_code":"rate_limited"}"#, false, true, false),
             (r#"{"error":"CAPACITY_EXCEEDED"}"#, false, true, false),
