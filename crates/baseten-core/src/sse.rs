@@ -4,6 +4,9 @@
 //! [`Decoder`] finds lines and fields and hands out slices of what was pushed. Nothing here checks
 //! UTF-8, decodes JSON, knows `[DONE]`, keeps time or reconnects.
 //!
+//! One field more than the standard's is known: `error: X` is read as `event: error` and `data: X`. That is
+//! how llama.cpp's server told of an error through 2025; by the standard it would be nothing at all.
+//!
 //! How the bytes were cut on the way never changes the events. Data is copied in two cases only: a
 //! line that arrived in several pieces, and an event with several `data` lines.
 
@@ -185,6 +188,7 @@ impl Decoder {
             b"event" => Field::Name,
             b"id" => Field::Id,
             b"retry" => Field::Retry,
+            b"error" => Field::Error,
             _ => return, // a comment, or a field the standard does not know
         };
         let space = usize::from(line.get(colon + 1) == Some(&b' '));
@@ -195,6 +199,10 @@ impl Decoder {
             Field::Id if memchr(0, &line).is_some() => return,
             Field::Id => self.id = Bytes::copy_from_slice(&line),
             Field::Retry => self.retry = milliseconds(&line).or(self.retry),
+            Field::Error => {
+                self.pending.name = Bytes::from_static(b"error");
+                self.pending.data.push(line);
+            }
         }
         self.pending.size += size;
     }
@@ -224,6 +232,7 @@ enum Field {
     Name,
     Id,
     Retry,
+    Error,
 }
 
 /// The event being read.

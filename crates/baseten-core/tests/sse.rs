@@ -95,6 +95,29 @@ fn the_corners_of_the_standard() {
 }
 
 #[test]
+fn the_field_error_is_an_event_of_that_name() {
+    #[rustfmt::skip]
+    let table = [
+        // body                                 name     data
+        ("error: {\"code\":400}\n\n",            "error", "{\"code\":400}"), // llama.cpp through 2025
+        ("error:boom\n\n",                     "error", "boom"),
+        ("error\n\n",                          "error", ""), // as every field without a colon
+        ("event: message\nerror: boom\n\n",   "error", "boom"),
+        ("data: one\nerror: two\n\n",         "error", "one\ntwo"),
+        ("errors: boom\ndata: fine\n\n",      "",      "fine"),
+        ("Error: boom\ndata: fine\n\n",       "",      "fine"),
+    ];
+    for (body, name, data) in table {
+        let decoded = decode([body.as_bytes()]).unwrap();
+        let found: Vec<_> =
+            decoded.events.iter().map(|event| (text(&event.name), text(&event.data))).collect();
+        assert_eq!(found, [(name, data)], "{body:?}");
+        let begun = decode([body.trim_end().as_bytes()]).unwrap().left.unwrap();
+        assert_eq!((text(&begun.name), text(&begun.data)), (name, data), "{body:?}, at the end");
+    }
+}
+
+#[test]
 fn an_event_over_the_limit_is_an_error_wherever_it_is_cut() {
     #[rustfmt::skip]
     let bodies = [
@@ -151,7 +174,7 @@ proptest! {
     fn agrees_with_a_naive_reading_of_the_standard(
         words in prop::collection::vec(
             prop::sample::select(vec![
-                "data", "event", "id", "retry", ":", ": ", " ", "\n", "\n\n", "\r", "\r\n", "x", "12",
+                "data", "event", "id", "retry", "error", ":", ": ", " ", "\n", "\n\n", "\r", "\r\n", "x", "12",
                 "\0", "\u{feff}", "\u{20ac}", "[DONE]", "data: ", "data:{\"a\":1}\n\n",
             ]),
             0..40,
@@ -203,8 +226,11 @@ fn naive(body: &[u8]) -> Decoded {
         let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
         let value = line.get(colon + 1..).unwrap_or_default();
         let value = value.strip_prefix(b" ").unwrap_or(value).to_vec();
+        if line[..colon] == *b"error" {
+            name = b"error".to_vec(); // ours: see the module
+        }
         match &line[..colon] {
-            b"data" => match &mut data {
+            b"data" | b"error" => match &mut data {
                 Some(data) => data.extend([b"\n", &value[..]].concat()),
                 None => data = Some(value),
             },

@@ -137,6 +137,11 @@ fn every_shape_of_an_error_in_a_stream_fails_it() {
         ("named", "event: error\ndata: {\"message\":\"boom\"}", "boom"),
         ("named, as text", "event: error\ndata: boom", "boom"),
         (
+            "llama.cpp through 2025: a field of its own",
+            r#"error: {"code":400,"message":"boom","type":"invalid_request_error"}"#,
+            "boom",
+        ),
+        (
             "Anthropic",
             r#"data: {"type":"error","error":{"type":"overloaded_error","message":"boom"}}"#,
             "boom",

@@ -1,5 +1,5 @@
 //! SSE framing: however a body is cut, its events are the same, and those of a plain reading of the
-//! standard.
+//! standard and of the field `error`.
 
 #![no_main]
 
@@ -50,10 +50,13 @@ fn plain(body: &[u8]) -> Vec<(Bytes, Bytes)> {
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let value = line.get(colon + 1..).unwrap_or_default();
         let value = value.strip_prefix(b" ").unwrap_or(value);
+        if line[..colon] == *b"error" {
+            name = b"error".to_vec(); // the one field that is not the standard's
+        }
         match (&line[..colon], &mut data) {
             (b"event", _) => name = value.to_vec(),
-            (b"data", Some(data)) => data.extend([b"\n", value].concat()),
-            (b"data", None) => data = Some(value.to_vec()),
+            (b"data" | b"error", Some(data)) => data.extend([b"\n", value].concat()),
+            (b"data" | b"error", None) => data = Some(value.to_vec()),
             _ => {}
         }
     };
