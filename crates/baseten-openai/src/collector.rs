@@ -1,17 +1,26 @@
 //! Puts the events of a stream together into the answer they are parts of.
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::{
-    ChatChunk, ChatResponse, Choice, ChunkChoice, Content, Delta, Extra, Message, ToolCall,
-    ToolCallDelta, repeat::Slot,
+    ChatChunk, ChatResponse, Choice, ChunkChoice, Content, Delta, Message,
+    calls::Calls,
+    members::{Joined, join_lists, keep_last},
+    repeat::Slot,
 };
 
 /// A whole answer out of the events of a stream.
 ///
-/// Text is joined in the order it came; of `id`, `model` and the like the first counts, of `usage` and
-/// unknown members the last. Which tool call a part belongs to:
+/// Text is joined in the order it came; of `id`, `model` and the like the first counts, of `usage` the
+/// last. Of members without a field, by where they stand:
+///
+/// - beside the choices: the last;
+/// - in a choice or its probabilities: lists are joined, as tokens are, and of all else the last;
+/// - in a delta or a part of a tool call: lists are joined, objects member by member, and texts, unless
+///   one came the same twice to begin with. Then it is a label, such as `channel`, of which the last
+///   counts. `null` and the empty text take nothing away.
+///
+/// Which tool call a part belongs to:
 ///
 /// 1. An id that is known names its call, whatever the index says.
 /// 2. An index names the last call that came with it.
@@ -23,8 +32,15 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct ChatCollector {
     response: ChatResponse,
-    /// Beside each choice of the response: how parts of its calls are named.
-    calls: Vec<Calls>,
+    /// Beside each choice of the response: how its parts go together.
+    parts: Vec<Parts>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Parts {
+    calls: Calls,
+    /// Members of its deltas that have no field.
+    unknown: Joined,
 }
 
 impl ChatCollector {
@@ -49,17 +65,16 @@ impl ChatCollector {
         keep_last(&mut response.extra, &chunk.extra);
         for choice in &chunk.choices {
             let at = self.position(choice.index);
-            add_choice(&mut self.response.choices[at], choice);
-            let message = &mut self.response.choices[at].message;
-            for part in &choice.delta.tool_calls {
-                self.calls[at].add(&mut message.tool_calls, part);
-            }
+            self.parts[at].add(&mut self.response.choices[at], choice);
         }
     }
 
     /// Adds an event that repeats the one before but for the text in this slot.
     pub(crate) fn push_repeat(&mut self, chunk: &ChatChunk, slot: Slot) {
         let [choice] = &chunk.choices[..] else { return self.push(chunk) };
+        if adds_up(choice) {
+            return self.push(chunk);
+        }
         let at = self.position(choice.index);
         let message = &mut self.response.choices[at].message;
         match slot {
@@ -74,7 +89,7 @@ impl ChatCollector {
 
     /// Takes an answer that came whole.
     pub(crate) fn replace(&mut self, response: ChatResponse) {
-        self.calls = vec![Calls::default(); response.choices.len()];
+        self.parts = vec![Parts::default(); response.choices.len()];
         self.response = response;
     }
 
@@ -98,7 +113,7 @@ impl ChatCollector {
             at => {
                 let at = at.unwrap_or(choices.len());
                 choices.insert(at, Choice { index, ..Choice::default() });
-                self.calls.insert(at, Calls::default());
+                self.parts.insert(at, Parts::default());
                 at
             }
         }
@@ -111,40 +126,43 @@ impl<'a> Extend<&'a ChatChunk> for ChatCollector {
     }
 }
 
-fn add_choice(choice: &mut Choice, new: &ChunkChoice) {
-    add_delta(&mut choice.message, &new.delta);
-    keep_last_option(&mut choice.finish_reason, &new.finish_reason);
-    keep_last_option(&mut choice.stop_reason, &new.stop_reason);
-    if let Some(new) = &new.logprobs {
-        let logprobs = choice.logprobs.get_or_insert_default();
-        logprobs.content.extend_from_slice(&new.content);
-        logprobs.refusal.extend_from_slice(&new.refusal);
-        keep_last(&mut logprobs.extra, &new.extra);
-    }
-    keep_last(&mut choice.extra, &new.extra);
+/// Whether it has members without a field that come to something else when they come again.
+fn adds_up(choice: &ChunkChoice) -> bool {
+    choice.extra.values().any(Value::is_array)
+        || choice.delta.extra.values().any(|value| !value.is_null())
 }
 
-fn add_delta(message: &mut Message, delta: &Delta) {
-    if let Some(role) = &delta.role
-        && !role.as_str().is_empty()
-    {
-        message.role.clone_from(role);
+impl Parts {
+    fn add(&mut self, choice: &mut Choice, new: &ChunkChoice) {
+        self.add_delta(&mut choice.message, &new.delta);
+        keep_last_option(&mut choice.finish_reason, &new.finish_reason);
+        keep_last_option(&mut choice.stop_reason, &new.stop_reason);
+        if let Some(new) = &new.logprobs {
+            let logprobs = choice.logprobs.get_or_insert_default();
+            logprobs.content.extend_from_slice(&new.content);
+            logprobs.refusal.extend_from_slice(&new.refusal);
+            join_lists(&mut logprobs.extra, &new.extra);
+        }
+        join_lists(&mut choice.extra, &new.extra);
     }
-    add_content(&mut message.content, &delta.content);
-    for (text, new) in [
-        (&mut message.reasoning_content, &delta.reasoning_content),
-        (&mut message.reasoning, &delta.reasoning),
-        (&mut message.refusal, &delta.refusal),
-    ] {
-        add_text(text, new);
-    }
-    for (name, new) in &delta.extra {
-        match (message.extra.get_mut(name), new) {
-            (Some(Value::String(text)), Value::String(new)) => text.push_str(new),
-            (Some(Value::Array(items)), Value::Array(new)) => items.extend_from_slice(new),
-            _ => {
-                message.extra.insert(name.clone(), new.clone());
-            }
+
+    fn add_delta(&mut self, message: &mut Message, delta: &Delta) {
+        if let Some(role) = &delta.role
+            && !role.as_str().is_empty()
+        {
+            message.role.clone_from(role);
+        }
+        add_content(&mut message.content, &delta.content);
+        for (text, new) in [
+            (&mut message.reasoning_content, &delta.reasoning_content),
+            (&mut message.reasoning, &delta.reasoning),
+            (&mut message.refusal, &delta.refusal),
+        ] {
+            add_text(text, new);
+        }
+        self.unknown.add(&mut message.extra, &delta.extra);
+        for part in &delta.tool_calls {
+            self.calls.add(&mut message.tool_calls, part);
         }
     }
 }
@@ -163,13 +181,13 @@ fn add_text(text: &mut Option<String>, new: &Option<String>) {
     }
 }
 
-fn keep_first(text: &mut String, new: &str) {
+pub(crate) fn keep_first(text: &mut String, new: &str) {
     if text.is_empty() {
         text.push_str(new);
     }
 }
 
-fn keep_first_option(value: &mut Option<String>, new: &Option<String>) {
+pub(crate) fn keep_first_option(value: &mut Option<String>, new: &Option<String>) {
     if value.is_none() {
         value.clone_from(new);
     }
@@ -179,90 +197,4 @@ pub(crate) fn keep_last_option<T: Clone>(value: &mut Option<T>, new: &Option<T>)
     if new.is_some() {
         value.clone_from(new);
     }
-}
-
-fn keep_last(extra: &mut Extra, new: &Extra) {
-    for (name, value) in new {
-        extra.insert(name.clone(), value.clone());
-    }
-}
-
-/// How parts of tool calls are named, call by call.
-#[derive(Clone, Debug, Default)]
-struct Calls {
-    names: Vec<Name>,
-    /// The call that the last part belonged to.
-    current: usize,
-}
-
-#[derive(Clone, Debug)]
-struct Name {
-    index: Option<u32>,
-    /// Its index was another call's already, so its place may stand for it as well: a server was seen
-    /// to send the first part of a second call with index 0 and the rest with index 1.
-    taken: bool,
-}
-
-impl Calls {
-    fn add(&mut self, calls: &mut Vec<ToolCall>, part: &ToolCallDelta) {
-        let at = self.find(calls, part).unwrap_or_else(|| {
-            let taken = part.index.is_some_and(|index| self.by_index(index).is_some());
-            self.names.push(Name { index: part.index, taken });
-            calls.push(ToolCall::default());
-            calls.len() - 1
-        });
-        self.current = at;
-        let call = &mut calls[at];
-        keep_first(&mut call.id, part.id.as_deref().unwrap_or_default());
-        if let Some(kind) = part.kind.as_deref().filter(|kind| !kind.is_empty()) {
-            kind.clone_into(&mut call.kind);
-        }
-        let function = &mut call.function;
-        keep_first(&mut function.name, part.function.name.as_deref().unwrap_or_default());
-        function.arguments.push_str(&part.function.arguments);
-        keep_last(&mut function.extra, &part.function.extra);
-        keep_last(&mut call.extra, &part.extra);
-    }
-
-    /// The call that a part continues.
-    fn find(&self, calls: &[ToolCall], part: &ToolCallDelta) -> Option<usize> {
-        let id = part.id.as_deref().unwrap_or_default();
-        if !id.is_empty()
-            && let Some(at) = calls.iter().position(|call| call.id == id)
-        {
-            return Some(at);
-        }
-        let at = match part.index {
-            Some(index) => self.by_index(index)?,
-            None if calls.is_empty() => return None,
-            None => self.current,
-        };
-        (!begins_another(&calls[at], part)).then_some(at)
-    }
-
-    fn by_index(&self, index: u32) -> Option<usize> {
-        let names = self.names.iter().enumerate();
-        let place = |at: usize| u32::try_from(at) == Ok(index);
-        names
-            .clone()
-            .rposition(|(_, name)| name.index == Some(index))
-            .or_else(|| names.clone().rposition(|(at, name)| name.taken && place(at)))
-    }
-}
-
-/// Whether a part with an unknown id or none, that would belong to `call`, begins the next one.
-fn begins_another(call: &ToolCall, part: &ToolCallDelta) -> bool {
-    let id = part.id.as_deref().unwrap_or_default();
-    let name = part.function.name.as_deref().unwrap_or_default();
-    if name.is_empty() {
-        return false;
-    }
-    let other_id = !id.is_empty() && !call.id.is_empty();
-    let other_name = !call.function.name.is_empty() && call.function.name != name;
-    let next = || id.is_empty() && !part.function.arguments.is_empty() && is_whole(call);
-    other_id || other_name || next()
-}
-
-fn is_whole(call: &ToolCall) -> bool {
-    serde_json::from_str::<IgnoredAny>(&call.function.arguments).is_ok()
 }

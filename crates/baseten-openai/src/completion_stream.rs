@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use crate::{
     CompletionChoice, CompletionResponse, Extra, StreamErrorKind,
-    collector::keep_last_option,
+    collector::{keep_first, keep_first_option, keep_last_option},
     decoder::Collect,
     document::{self, Document},
+    members::{join_lists, keep_last},
 };
 
 /// The stream of a completion: parts of a [`CompletionResponse`] that come to a whole one.
@@ -61,15 +62,13 @@ impl Collect for CompletionStream {
 impl CompletionStream {
     fn push(&mut self, chunk: &CompletionResponse) {
         let answer = &mut self.answer;
-        if answer.id.is_empty() {
-            answer.id.clone_from(&chunk.id);
-            answer.object.clone_from(&chunk.object);
-            answer.model.clone_from(&chunk.model);
-            answer.created = chunk.created;
-            answer.system_fingerprint.clone_from(&chunk.system_fingerprint);
-        }
+        keep_first(&mut answer.id, &chunk.id);
+        keep_first(&mut answer.object, &chunk.object);
+        keep_first(&mut answer.model, &chunk.model);
+        answer.created = answer.created.or(chunk.created);
+        keep_first_option(&mut answer.system_fingerprint, &chunk.system_fingerprint);
         keep_last_option(&mut answer.usage, &chunk.usage);
-        answer.extra.extend(chunk.extra.clone());
+        keep_last(&mut answer.extra, &chunk.extra);
         for new in &chunk.choices {
             let choices = &mut answer.choices;
             let at = choices.partition_point(|choice| choice.index < new.index);
@@ -82,22 +81,13 @@ impl CompletionStream {
             keep_last_option(&mut choice.finish_reason, &new.finish_reason);
             keep_last_option(&mut choice.stop_reason, &new.stop_reason);
             match (&mut choice.logprobs, &new.logprobs) {
-                (Some(logprobs), Some(new)) => extend_lists(logprobs, new),
+                // Lists beside each other: of tokens, of their logarithms, of their places.
+                (Some(Value::Object(logprobs)), Some(Value::Object(new))) => {
+                    join_lists(logprobs, new);
+                }
                 (logprobs, new) => keep_last_option(logprobs, new),
             }
-            choice.extra.extend(new.extra.clone());
-        }
-    }
-}
-
-/// Logarithms are lists beside each other: of tokens, of their logarithms, of their places.
-fn extend_lists(logprobs: &mut Value, new: &Value) {
-    let Some(new) = new.as_object() else { return };
-    let Some(logprobs) = logprobs.as_object_mut() else { return };
-    for (name, new) in new {
-        match (logprobs.entry(name).or_insert(Value::Null), new) {
-            (Value::Array(list), Value::Array(new)) => list.extend_from_slice(new),
-            (value, new) => value.clone_from(new),
+            join_lists(&mut choice.extra, &new.extra);
         }
     }
 }

@@ -40,6 +40,7 @@
 //! `ResponseFormat::of`). Feature `tracing`: [`ModelSpan`] tells of calls.
 
 mod answer;
+mod calls;
 mod chat_stream;
 mod chunk;
 mod classify;
@@ -54,6 +55,7 @@ mod error;
 mod extra;
 mod format;
 mod lenient;
+mod members;
 mod message;
 mod model;
 mod number;

@@ -26,7 +26,7 @@ impl Slot {
         let [choice] = &chunk.choices[..] else { return None };
         let delta = &choice.delta;
         let has = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        if choice.logprobs.is_some() || !delta.extra.is_empty() || has(&delta.refusal) {
+        if choice.logprobs.is_some() || has(&delta.refusal) {
             return None; // those add up over events
         }
         let texts = [&delta.content, &delta.reasoning_content, &delta.reasoning].map(has);

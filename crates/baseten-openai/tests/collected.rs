@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use baseten_openai::{
-    ChatCollector, ChatDecoder, ChatRequest, ChatResponse, FinishReason, Message, Progress,
-    StreamEnd,
+    ChatCollector, ChatDecoder, ChatRequest, ChatResponse, CompletionResponse, FinishReason,
+    Message, Progress, StreamEnd,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -74,6 +74,92 @@ fn what_is_collected_is_what_was_sent() {
         json!({
             "role": "assistant", "content": "Hi", "reasoning_content": "Let me think.",
             "reasoning_details": [{"text": "Let"}, {"text": " me"}], "signature": "abcd",
+        })
+    );
+}
+
+#[test]
+#[rustfmt::skip]
+fn members_without_a_field_come_to_what_they_are() {
+    let table = [
+        // what, the member of each delta, what it comes to
+        ("a text in pieces", vec![json!("Let"), json!(" me"), json!(" me")], json!("Let me me")),
+        ("a label on each", vec![json!("analysis"), json!("analysis"), json!("analysis")], json!("analysis")),
+        ("a label that changes", vec![json!("analysis"), json!("analysis"), json!("final")], json!("final")),
+        ("an empty text, then pieces", vec![json!(""), json!(""), json!("a"), json!(""), json!("b")], json!("ab")),
+        ("lists", vec![json!([1]), json!([1]), json!([2])], json!([1, 1, 2])),
+        ("`null` takes nothing away", vec![json!([1]), json!(null), json!([2]), json!(null)], json!([1, 2])),
+        ("a number: the last", vec![json!(1), json!(2)], json!(2)),
+        ("the older form of a call, in parts",
+            vec![json!({"name": "f", "arguments": ""}), json!({"arguments": "{\"x\""}), json!({"arguments": ":1"}), json!({"arguments": "}"})],
+            json!({"name": "f", "arguments": "{\"x\":1}"})),
+        ("the same with the name in each part",
+            vec![json!({"name": "f", "arguments": "{"}), json!({"name": "f", "arguments": "}"})],
+            json!({"name": "f", "arguments": "{}"})),
+        ("sound", vec![json!({"id": "a", "data": "AA"}), json!({"data": "BB"}), json!({"data": "BB", "expires_at": 1})],
+            json!({"id": "a", "data": "AABBBB", "expires_at": 1})),
+    ];
+    for (what, parts, expected) in table {
+        let of_delta = |part: &Value| delta(json!({"content": "a", "x_new": part}));
+        let of_call = |part: &Value| delta(json!({"tool_calls": [{"index": 0, "x_new": part}]}));
+        let of_function = |part: &Value| delta(json!({"tool_calls": [{"index": 0, "function": {"x_new": part}}]}));
+        let body = |event: &dyn Fn(&Value) -> String| {
+            format!("{}{STOP}{DONE}", parts.iter().map(event).collect::<String>())
+        };
+        let response = collected(&body(&of_delta));
+        assert_eq!(response.message().unwrap().extra["x_new"], expected, "{what}");
+        assert_eq!(response.text(), "a".repeat(parts.len()), "{what}");
+        let response = collected(&body(&of_call));
+        assert_eq!(response.tool_calls()[0].extra["x_new"], expected, "{what}, in a call");
+        let response = collected(&body(&of_function));
+        assert_eq!(response.tool_calls()[0].function.extra["x_new"], expected, "{what}, in a function");
+    }
+}
+
+#[test]
+fn lists_that_have_an_item_for_each_token_go_on() {
+    let part = |ids: Value| {
+        json!({"index": 0, "delta": {"content": "a"}, "text": "a", "token_ids": ids, "x_last": ids[0],
+            "logprobs": {"content": [], "x_new": ids}})
+    };
+    let parts = [json!([1]), json!([1]), json!([2, 3]), json!(null)];
+    let events: String =
+        parts.map(|ids| event(json!({"choices": [part(ids)], "x_event": [1]}))).concat();
+    let body = format!("{events}{STOP}{DONE}");
+    let chat = collected(&body);
+    let completion = CompletionResponse::decode(body.as_bytes()).unwrap();
+    let of_chat = chat.choices[0].logprobs.as_ref().unwrap().extra["x_new"].clone();
+    let of_completion = completion.choices[0].logprobs.as_ref().unwrap()["x_new"].clone();
+    for (which, choice, logprobs, outside) in [
+        ("chat", &chat.choices[0].extra, of_chat, &chat.extra),
+        ("completion", &completion.choices[0].extra, of_completion, &completion.extra),
+    ] {
+        assert_eq!(choice["token_ids"], json!([1, 1, 2, 3]), "{which}");
+        assert_eq!(logprobs, json!([1, 1, 2, 3]), "{which}");
+        assert_eq!(choice["x_last"], 2, "{which}: of all else the last");
+        assert_eq!(outside["x_event"], json!([1]), "{which}: beside the choices too");
+    }
+}
+
+#[test]
+fn a_completion_keeps_what_it_was_told_first() {
+    let body = [
+        event(
+            json!({"object": "text_completion", "created": 1, "model": "m", "choices": [{"text": "a"}]}),
+        ),
+        event(json!({"id": "c", "system_fingerprint": "f", "choices": [{"text": "b"}]})),
+        event(
+            json!({"id": "d", "created": 2, "model": "n", "choices": [], "usage": {"prompt_tokens": 1}}),
+        ),
+        event(json!({"usage": {"prompt_tokens": 2}})),
+        DONE.to_owned(),
+    ];
+    let answer = CompletionResponse::decode(body.concat().as_bytes()).unwrap();
+    assert_eq!(
+        serde_json::to_value(&answer).unwrap(),
+        json!({
+            "id": "c", "object": "text_completion", "created": 1, "model": "m", "system_fingerprint": "f",
+            "choices": [{"index": 0, "text": "ab"}], "usage": {"prompt_tokens": 2},
         })
     );
 }

@@ -240,7 +240,7 @@ proptest! {
 
     #[test]
     fn a_remembered_event_is_read_as_a_new_one(
-        texts in prop::collection::vec((0..5_u8, ".{0,6}|[\"\\\\\n\u{1}{}]{0,4}"), 1..24),
+        texts in prop::collection::vec((0..10_u8, ".{0,6}|[\"\\\\\n\u{1}{}]{0,4}"), 1..24),
         size in 1..200_usize,
     ) {
         let events: Vec<Value> = texts
@@ -258,6 +258,10 @@ proptest! {
                     3 => choice["logprobs"] = json!({"content": [{"token": text, "logprob": -0.5}]}),
                     4 => choice["finish_reason"] = "stop".into(),
                     5 => event["id"] = text.as_str().into(),
+                    6 => event["usage"] = json!({"completion_tokens": text.len(), "x_new": text}),
+                    7 => choice["delta"]["role"] = text.as_str().into(),
+                    8 => choice["token_ids"] = json!([1]),
+                    9 => choice["delta"]["channel"] = text.as_str().into(),
                     _ => {}
                 }
                 event["choices"] = json!([choice]);
