@@ -47,10 +47,8 @@ impl Calls {
 
     /// The call that a part continues.
     fn find(&self, calls: &[ToolCall], part: &ToolCallDelta) -> Option<usize> {
-        if !id(part).is_empty()
-            && let Some(at) = calls.iter().position(|call| call.id == id(part))
-        {
-            return Some(at);
+        if !id(part).is_empty() && calls.iter().any(|call| call.id == id(part)) {
+            return self.by_id(calls, part);
         }
         let at = match part.index {
             Some(index) => self.by_index(index)?,
@@ -58,6 +56,20 @@ impl Calls {
             None => self.current,
         };
         (!begins_another(&calls[at], part)).then_some(at)
+    }
+
+    /// The call that a part with a known id continues. DeepSeek and GLM were seen to give one id to
+    /// several calls, of several functions, or with several indexes.
+    fn by_id(&self, calls: &[ToolCall], part: &ToolCallDelta) -> Option<usize> {
+        let same = |name: &str, other: &str| [name, other].contains(&"") || name == other;
+        let fits = |call: &ToolCall| call.id == id(part) && same(&call.function.name, name(part));
+        let mut found = (0..calls.len()).rev().filter(|&at| fits(&calls[at]));
+        if let Some(at) = found.clone().find(|&at| self.names[at].index == part.index) {
+            return Some(at);
+        }
+        let at = found.next()?;
+        let new = |index| self.names[at].index.is_some() && self.by_index(index).is_none();
+        (name(part).is_empty() || !part.index.is_some_and(new)).then_some(at)
     }
 
     fn by_index(&self, index: u32) -> Option<usize> {
@@ -77,12 +89,19 @@ fn begins_another(call: &ToolCall, part: &ToolCallDelta) -> bool {
     }
     let other_id = !id(part).is_empty() && !call.id.is_empty();
     let other_name = !call.function.name.is_empty() && call.function.name != name(part);
-    let next = || id(part).is_empty() && !part.function.arguments.is_empty() && is_whole(call);
+    let next = || id(part).is_empty() && begins(part) && is_whole(call);
     other_id || other_name || next()
 }
 
+/// Whether a part has what arguments begin with. Most parts have not, so that only few calls are looked
+/// at whole.
+fn begins(part: &ToolCallDelta) -> bool {
+    part.function.arguments.trim_start().starts_with(['{', '['])
+}
+
 fn is_whole(call: &ToolCall) -> bool {
-    serde_json::from_str::<IgnoredAny>(&call.function.arguments).is_ok()
+    let arguments = call.function.arguments.trim_end();
+    arguments.ends_with(['}', ']']) && serde_json::from_str::<IgnoredAny>(arguments).is_ok()
 }
 
 fn id(part: &ToolCallDelta) -> &str {

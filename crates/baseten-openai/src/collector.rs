@@ -22,11 +22,14 @@ use crate::{
 ///
 /// Which tool call a part belongs to:
 ///
-/// 1. An id that is known names its call, whatever the index says.
+/// 1. An id that is known names its call, whatever the index says. Where several calls have that id, so
+///    do a name or an index with it; and a part whose name is none of theirs, or that has a name and an
+///    index not seen yet, begins another call with the same id.
 /// 2. An index names the last call that came with it.
 /// 3. Without either, a part belongs to the call before.
-/// 4. A part that has a function's name begins a call if rules 1 to 3 name none, or name one that has
-///    another id or another name, or one without an id whose arguments are whole already.
+/// 4. A part that has a function's name begins a call if rules 2 and 3 name none, or name one that has
+///    another id or another name. Without an id it begins one, too, if it begins with a brace and the
+///    arguments before it are whole.
 ///
 /// [`ChatDecoder`](crate::ChatDecoder) has one inside; this type is for chunks from elsewhere.
 #[derive(Clone, Debug, Default)]

@@ -322,6 +322,30 @@ const TOOL_CALLS: &[ToolCallShape] = &[
     ("indexes from 1", &[
         &[("a", Some(1), "f", "{")], &[("", Some(1), "", "}")], &[("b", Some(2), "g", "{}")],
     ], &[("a", "f", "{}"), ("b", "g", "{}")]),
+    ("whole arguments, then a blank part that repeats the name", &[
+        &[("", Some(0), "f", "{}")], &[("", Some(0), "f", "\n")], &[("", Some(0), "f", " ")],
+    ], &[("", "f", "{}\n ")]),
+    ("the name on every part, without ids", &[
+        &[("", None, "f", "{\"x\":")], &[("", None, "f", "[1")], &[("", None, "f", "]}")], &[("", None, "f", "{}")],
+    ], &[("", "f", "{\"x\":[1]}"), ("", "f", "{}")]),
+    ("DeepSeek: one id for two calls", &[
+        &[("a", Some(0), "f", "{}"), ("a", Some(1), "g", "[]")],
+    ], &[("a", "f", "{}"), ("a", "g", "[]")]),
+    ("one id for two calls of one function, in parts, told apart by the index", &[
+        &[("a", Some(0), "f", "{"), ("a", Some(1), "f", "[")], &[("a", Some(0), "f", "}")], &[("a", Some(1), "", "]")],
+    ], &[("a", "f", "{}"), ("a", "f", "[]")]),
+    ("GLM: one id and one index for two calls", &[
+        &[("a", Some(0), "f", "{")], &[("a", Some(0), "", "}")], &[("a", Some(0), "g", "[")], &[("a", Some(0), "", "]")],
+    ], &[("a", "f", "{}"), ("a", "g", "[]")]),
+    ("the same, their parts in turn", &[
+        &[("a", Some(0), "f", "{"), ("a", Some(0), "g", "[")], &[("a", Some(0), "f", "}"), ("a", Some(0), "g", "]")],
+    ], &[("a", "f", "{}"), ("a", "g", "[]")]),
+    ("one id for two calls without an index", &[
+        &[("a", None, "f", "{}")], &[("a", None, "g", "[")], &[("a", None, "", "]")],
+    ], &[("a", "f", "{}"), ("a", "g", "[]")]),
+    ("an index that comes later than the id and the name", &[
+        &[("a", None, "f", "{")], &[("a", Some(0), "f", "}")],
+    ], &[("a", "f", "{}")]),
     ("a call without arguments", &[&[("a", Some(0), "now", "")]], &[("a", "now", "")]),
 ];
 
