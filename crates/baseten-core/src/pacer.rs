@@ -62,6 +62,8 @@ const GAP: Duration = Duration::from_millis(56);
 const JITTER: Duration = Duration::from_millis(28);
 /// Whoever is later than this has lost its slot: a sleeping machine must not wake into a burst.
 const LATE: Duration = Duration::from_secs(1);
+/// Nobody is held for longer at a time, whatever a server asks for.
+const LONGEST_HOLD: Duration = Duration::from_secs(60 * 60);
 /// Nobody waits longer without looking for a slot that was given back.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -85,10 +87,10 @@ impl Pacer {
         Turn { pacer: self.clone(), lane: Lane::Watching, slot: None }
     }
 
-    /// Nobody asks for this long: the server said that it is too much.
+    /// Nobody asks for this long, an hour at most: the server said that it is too much.
     pub fn hold(&self, now: Duration, pause: Duration) {
         let mut schedule = self.lock();
-        schedule.held = schedule.held.max(now.saturating_add(pause));
+        schedule.held = schedule.held.max(now.saturating_add(pause.min(LONGEST_HOLD)));
     }
 
     /// A length of time from nothing to `most`.
@@ -107,7 +109,8 @@ impl Turn {
     pub fn pause(&mut self, now: Duration) -> Option<Duration> {
         let mut schedule = self.pacer.lock();
         let slot = schedule.place(self.lane, self.slot, now);
-        let due = slot.max(schedule.held).max(schedule.last.map_or(slot, |last| last + GAP));
+        let after = schedule.last.map_or(slot, |last| last.saturating_add(GAP));
+        let due = slot.max(schedule.held).max(after);
         if now < due {
             self.slot = Some(slot);
             return Some((due - now).min(LOOK));
@@ -135,7 +138,7 @@ impl Schedule {
         while line.free.first().is_some_and(|free| *free < begin) {
             line.free.pop_first();
         }
-        let slot = slot.filter(|slot| *slot + LATE >= now);
+        let slot = slot.filter(|slot| slot.saturating_add(LATE) >= now);
         match (line.free.first().copied(), slot) {
             (Some(free), Some(slot)) if free < slot => {
                 line.free.remove(&free);
@@ -150,7 +153,7 @@ impl Schedule {
             (None, None) => {
                 let slot = line.end.max(begin);
                 let gap = GAP + self.draw(JITTER);
-                self.lines[lane as usize].end = slot + gap;
+                self.lines[lane as usize].end = slot.saturating_add(gap);
                 slot
             }
         }

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use baseten_core::{
     Access, Answer, AsyncRequestId, Budget, Call, CallOptions, Cause, Credential, Error, ErrorKind,
-    Failure, Hosts, JobOutcome, ModelId, Operation, Pacer, Response, RunStatus, Start, Step,
-    Target, Timeouts, Watch, WatchStep,
+    Failure, Hosts, JobOutcome, ModelId, Operation, Pacer, Response, RetryPolicy, RunStatus, Start,
+    Step, Target, Timeouts, Watch, WatchStep,
 };
 use bytes::Bytes;
 
@@ -200,6 +200,28 @@ fn a_429_holds_everybody_and_names_its_time() {
     let WatchStep::Wait(_) = second.step(SECOND) else { panic!("asked too early") };
     assert!(pacer.turn().pause(6 * SECOND).is_some(), "nor may anybody else");
     assert!(matches!(second.step(8 * SECOND), WatchStep::Ask(_)));
+}
+
+#[test]
+fn no_pause_that_a_server_asks_for_is_too_much() {
+    let (pacer, hour) = (Pacer::new(1), 3600 * SECOND);
+    let retry = RetryPolicy { longest_wait: Duration::MAX, ..RetryPolicy::default() };
+    let patient = CallOptions { retry, ..CallOptions::default() };
+    let mut watch = Watch::new(&pacer, &patient, Duration::ZERO, DAY);
+    assert!(matches!(watch.step(Duration::ZERO), WatchStep::Ask(_)));
+    watch.on_answer(Duration::ZERO, refused(429, &[("retry-after", "1e300")]));
+    // That run is asked for no more, within its limit; the others are after an hour.
+    assert!(matches!(watch.step(hour), WatchStep::Wait(pause) if pause == DAY - hour));
+    let mut turn = pacer.turn();
+    assert!(turn.pause(hour - SECOND).is_some());
+    let mut now = hour;
+    while let Some(pause) = turn.pause(now) {
+        now += pause;
+    }
+    assert!(now < hour + SECOND, "{now:?}");
+    // At the end of time, too.
+    let mut last = pacer.turn();
+    assert!(pacer.turn().pause(Duration::MAX).is_none() && last.pause(Duration::MAX).is_none());
 }
 
 /// When each of these watches asks, until `end`; answers come after 20 ms.
