@@ -71,7 +71,7 @@ impl Job {
     ///
     /// # Errors
     /// What the last question came to, if it is not one to ask again (401, for one), if 20 in a row
-    /// failed, or 3 before anything was known of the run.
+    /// failed, or 3 before anything was known of the run, or if nothing was known of it at the limit.
     pub fn wait(&self, limit: Duration) -> Result<JobOutcome, Error> {
         let client = &self.at.client;
         let operation = Operation::AsyncStatus(self.id.clone());

@@ -43,7 +43,8 @@ pub enum JobOutcome {
 /// The driver's loop is [`Watch::step`], and after each `Ask` one [`Watch::on_answer`]. It asks at once,
 /// then after 1 s and ever less often, up to every 30 s; with many runs watched the [`Pacer`] stretches
 /// that. An answer that may be different next time (no connection, 408, 425, 429, 5xx) is no end:
-/// only 3 in a row are before anything is known of the run, 20 afterwards.
+/// only 3 in a row are before anything is known of the run, 20 afterwards. At the limit the last one is
+/// told if nothing is known of the run, and forgotten if something is.
 ///
 /// ```
 /// use std::time::Duration;
@@ -107,9 +108,10 @@ impl Watch {
     /// What to do at `now`.
     pub fn step(&mut self, now: Duration) -> WatchStep {
         if now >= self.until && !matches!(self.state, State::Over) {
-            let pending = JobOutcome::Pending(self.last.take());
-            let outcome = self.failed.take().map_or(Ok(pending), Err);
-            self.over(outcome);
+            let last = self.last.take();
+            // A failure tells something only where nothing is known.
+            let failed = self.failed.take().filter(|_| last.is_none());
+            self.over(failed.map_or(Ok(JobOutcome::Pending(last)), Err));
         }
         if matches!(self.state, State::Over) {
             let told = || Err(Error::request("the wait was over already"));

@@ -164,12 +164,18 @@ fn what_passes_is_asked_again_and_what_does_not_ends_it() {
 }
 
 #[test]
-fn the_limit_ends_it_and_the_last_failure_is_told() {
+fn the_limit_ends_it_and_what_is_known_is_told() {
     let (times, outcome) = run(10 * SECOND, &[&|| said(QUEUED)]);
     assert!(times.last().unwrap() < &(10 * SECOND));
     assert!(matches!(outcome.unwrap(), JobOutcome::Pending(Some(_))));
-    let (_, outcome) = run(10 * SECOND, &[&|| said(QUEUED), &|| refused(503, &[])]);
-    assert_eq!(outcome.unwrap_err().status().unwrap().as_u16(), 503);
+    // A failure does not take back what was known of the run, and is all there is to say where nothing was.
+    let (times, outcome) = run(10 * SECOND, &[&|| said(QUEUED), &|| refused(503, &[])]);
+    assert!(
+        times.len() > 2
+            && matches!(outcome.unwrap(), JobOutcome::Pending(Some(last)) if last.status == RunStatus::Queued)
+    );
+    let (times, outcome) = run(SECOND / 2, &[&|| refused(503, &[])]);
+    assert_eq!((times.len(), outcome.unwrap_err().status().unwrap().as_u16()), (1, 503));
     let (times, outcome) = run(Duration::ZERO, &[&|| said(DONE)]);
     assert_eq!((times.len(), outcome.unwrap()), (0, JobOutcome::Pending(None)));
 }
