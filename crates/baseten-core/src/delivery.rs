@@ -23,9 +23,11 @@ pub enum Delivery {
     MaybeRan,
 }
 
-/// The service id with which a Truss server marks what the model's own code said
+/// The service id with which a Truss server marks what its model's container said
 /// (`x-baseten-error-source`, truss 0.18).
 const MODEL: &[u8] = b"04";
+/// The code of a response that the model's own code made (`x-baseten-error-code`, truss 0.18).
+const OWN_RESPONSE: &[u8] = b"700";
 
 /// Judges an attempt that brought no answer, by the bytes that left.
 pub(crate) fn of_failure(failure: &Failure) -> Delivery {
@@ -41,11 +43,12 @@ pub(crate) fn of_answer(
     api: &ApiError,
 ) -> Delivery {
     use Delivery::{Answered, MaybeRan, Refused};
-    let from_model =
-        headers.get("x-baseten-error-source").is_some_and(|source| source.as_bytes() == MODEL);
+    let marked = |name, value| headers.get(name).is_some_and(|found| found.as_bytes() == value);
+    let from_model = marked("x-baseten-error-source", MODEL);
+    let own = marked("x-baseten-error-code", OWN_RESPONSE);
     match status.as_u16() {
         // A Truss server that still loads its model says so with the model's own error source.
-        503 if from_model && api.message().contains("is not ready") => Refused,
+        503 if from_model && !own && is_loading(api.message()) => Refused,
         // The model's code ran and chose this status.
         _ if from_model => Answered,
         // The platform's own word, whatever host it comes through.
@@ -69,6 +72,12 @@ pub(crate) fn of_answer(
     }
 }
 
+/// Whether a Truss server (0.18) says by this that its model is not loaded. A model may raise a 503 of
+/// its own, after some work, that something else is not ready: only the server's exact words count.
+fn is_loading(text: &str) -> bool {
+    text.starts_with("Model with name ") && text.ends_with(" is not ready.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,67 +89,89 @@ mod tests {
     }
 
     #[test]
+    #[rustfmt::skip]
     fn a_failure_is_judged_by_what_left() {
-        for (sent, expect) in [(0, Delivery::NotSent), (1, Delivery::MaybeRan)] {
-            let failure = Failure { sent, ..Failure::before_sending(Cause::Disconnected, None) };
-            assert_eq!(of_failure(&failure), expect);
+        use Delivery::{MaybeRan, NotSent};
+        //   cause                sent      delivery  reason
+        for (cause,               sent,     delivery, reason) in [
+            (Cause::Connect,      0,        NotSent,  "there was no connection"),
+            (Cause::Tls,          0,        NotSent,  "a handshake is no byte of the request"),
+            (Cause::Disconnected, 0,        NotSent,  "a pooled connection that was dead"),
+            (Cause::Canceled,     0,        NotSent,  "given up in time"),
+            (Cause::Disconnected, 1,        MaybeRan, "what left may have been the whole that mattered"),
+            (Cause::Malformed,    300,      MaybeRan, "something answered, and it is not known what"),
+            (Cause::Canceled,     u64::MAX, MaybeRan, "a driver that cannot count says all"),
+        ] {
+            let failure = Failure { sent, ..Failure::before_sending(cause, None) };
+            assert_eq!(of_failure(&failure), delivery, "{reason}");
         }
     }
 
+    const LOADING: &str = r#"{"error": "Model with name m is not ready."}"#;
+    const INDEX: &str = r#"{"error": "vector index is not ready"}"#;
     const DAILY: &str = r#"{"error": "daily limit of 100 requests reached"}"#;
     const CAPACITY: &str = r#"{"error": "CAPACITY_EXCEEDED"}"#;
     const QUOTA: &str = r#"{"error": {"message": "pay", "code": "insufficient_quota"}}"#;
 
+    /// Statuses of real servers are in `tests/delivery.rs`; what no recording has is here.
     #[test]
-    fn an_answer_is_judged_by_status_source_text_and_route() {
-        use Delivery::*;
+    #[rustfmt::skip]
+    fn an_answer_is_judged_by_status_source_code_text_and_route() {
+        use Delivery::{Answered, MaybeRan, Refused};
         let predict = endpoint(&Operation::Predict);
         let route = Route::new("v1/x").unwrap();
         let sync = endpoint(&Operation::Sync(http::Method::POST, route));
-        //   endpoint  trusted status source      text             delivery
-        for (endpoint, trust, status, source, text, expect) in [
-            (&predict, true, 429, None, "", Refused),
-            (&predict, false, 429, None, "", Refused), // the platform's own word: no assumption
-            (&predict, true, 503, None, "draining", Refused),
-            (&predict, true, 529, None, "", Refused),
-            (&predict, true, 429, Some("04"), "", Answered), // the model's own 429
-            (&predict, true, 503, Some("04"), "", Answered),
-            (&predict, true, 503, Some("04"), "Model with name m is not ready.", Refused),
-            (&predict, true, 500, Some("04"), "is not ready", Answered), // only a 503 means it
-            (&predict, true, 500, Some("04"), "", Answered),             // raised: it ran
-            (&predict, true, 429, Some("07"), "", Refused), // another service of the platform
-            (&predict, true, 429, None, DAILY, Refused), // it ran as little as with any other limit
-            (&predict, true, 429, None, CAPACITY, Refused),
-            (&sync, false, 429, None, CAPACITY, Refused), // no model server says this
-            (&sync, true, 429, Some("04"), CAPACITY, Answered), // unless it is said that one did
-            (&predict, true, 429, None, QUOTA, Answered), // nothing before somebody pays
-            (&sync, true, 429, None, "", Refused),
-            (&sync, false, 429, None, "", Answered), // the caller knows its server
-            (&sync, false, 503, None, "", Answered),
-            (&predict, true, 408, None, "", MaybeRan),
-            (&predict, true, 425, None, "", MaybeRan),
-            (&predict, true, 500, None, "", MaybeRan), // parking timed out, or it crashed
-            (&predict, true, 502, None, "", MaybeRan),
-            (&predict, true, 504, None, "", MaybeRan), // ran for 20 minutes
-            (&predict, true, 400, None, "", Answered),
-            (&predict, true, 401, None, "", Answered),
-            (&predict, true, 402, None, "", Answered),
-            (&predict, true, 403, None, "", Answered),
-            (&predict, true, 404, None, "", Answered),
-            (&predict, true, 409, None, "", Answered),
-            (&predict, true, 413, None, "", Answered),
-            (&predict, true, 422, None, "", Answered),
-            (&predict, true, 307, None, "", Answered), // never followed
-            (&predict, true, 501, None, "", Answered),
+        //   endpoint  trust  status marks  text        delivery  reason
+        for (endpoint, trust, status, marks, text, delivery, reason) in [
+            (&predict, true,  429, "",    "",         Refused,  "no capacity, or over a limit: said by the platform"),
+            (&predict, false, 429, "",    "",         Refused,  "the platform's own word is no assumption"),
+            (&predict, true,  503, "",    "draining", Refused,  "draining, or no route: said by the platform"),
+            (&predict, true,  529, "",    "",         Refused,  "no capacity"),
+            (&predict, true,  429, "07",  "",         Refused,  "another service of the platform"),
+            (&predict, true,  429, "",    DAILY,      Refused,  "it ran as little as with any other limit"),
+            (&predict, true,  429, "",    CAPACITY,   Refused,  "no room for a queued run yet"),
+            (&sync,    false, 429, "",    CAPACITY,   Refused,  "no model server says this"),
+            (&sync,    true,  429, "04",  CAPACITY,   Answered, "unless it is said that one did"),
+            (&predict, true,  429, "",    QUOTA,      Answered, "nothing before somebody pays"),
+            (&predict, true,  429, "04",  "",         Answered, "the model's own 429"),
+            (&predict, true,  503, "04",  "",         Answered, "the model's own 503"),
+            (&predict, true,  503, "04 600", LOADING, Refused,  "the server that still loads the model"),
+            (&sync,    false, 503, "04 600", LOADING, Refused,  "it says so of itself: no assumption"),
+            (&predict, true,  503, "04",     LOADING, Refused,  "a version without codes"),
+            (&predict, true,  503, "04 700", LOADING, Answered, "a response that the model made, after some work"),
+            (&predict, true,  503, "04 600", INDEX,   Answered, "the model raised it, after some work"),
+            (&predict, true,  503, "04 600", r#"{"error": "Model with name m is not ready. Or is it?"}"#, Answered, "not the server's words"),
+            (&predict, true,  503, "04 600", r#"{"error": "Sorry: Model with name m is not ready."}"#, Answered, "not the server's words"),
+            (&predict, true,  500, "04 600", LOADING, Answered, "only a 503 means it"),
+            (&sync,    true,  429, "",    "",         Refused,  "usually a limit before the model's server"),
+            (&sync,    false, 429, "",    "",         Answered, "the caller knows its server"),
+            (&sync,    false, 503, "",    "",         Answered, "the caller knows its server"),
+            (&sync,    false, 529, "",    "",         Answered, "the caller knows its server"),
+            (&predict, true,  408, "",    "",         MaybeRan, "gave up waiting"),
+            (&predict, true,  425, "",    "",         MaybeRan, "whoever says so may have passed it on"),
+            (&predict, true,  500, "",    "",         MaybeRan, "parking timed out, or it crashed"),
+            (&predict, true,  502, "",    "",         MaybeRan, "its replica crashed midway"),
+            (&predict, true,  504, "",    "",         MaybeRan, "ran for 20 minutes"),
+            (&predict, true,  400, "",    "",         Answered, "the request is at fault"),
+            (&predict, true,  401, "",    "",         Answered, "the key is missing"),
+            (&predict, true,  402, "",    "",         Answered, "the account is empty"),
+            (&predict, true,  403, "",    "",         Answered, "the key is wrong"),
+            (&predict, true,  404, "",    "",         Answered, "there is no such deployment"),
+            (&predict, true,  409, "",    "",         Answered, "a word of the container's"),
+            (&predict, true,  413, "",    "",         Answered, "the body is too large"),
+            (&predict, true,  422, "",    "",         Answered, "the input is at fault"),
+            (&predict, true,  307, "",    "",         Answered, "never followed"),
+            (&predict, true,  501, "",    "",         Answered, "the server cannot do it at all"),
         ] {
             let mut headers = HeaderMap::new();
-            if let Some(source) = source {
-                headers.insert("x-baseten-error-source", source.parse().unwrap());
+            let names = ["x-baseten-error-source", "x-baseten-error-code"];
+            for (name, value) in names.into_iter().zip(marks.split_whitespace()) {
+                headers.insert(name, value.parse().unwrap());
             }
             let status = StatusCode::from_u16(status).unwrap();
             let api = ApiError::parse(text.as_bytes());
             let found = of_answer(endpoint, trust, status, &headers, &api);
-            assert_eq!(found, expect, "{status} {source:?} {text:?} {trust} {}", endpoint.path());
+            assert_eq!(found, delivery, "{status} {marks:?} {text:?}: {reason}");
         }
     }
 }

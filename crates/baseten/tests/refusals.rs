@@ -52,6 +52,9 @@ fn what_may_have_run_or_was_answered_is_sent_once() {
             (Answer::model_raised(), Answered, 500),
             (Answer::model_error(429, 600, "slow down"), Answered, 429), // the model's own
             (Answer::model_error(503, 700, "closed"), Answered, 503),
+            // Its own words that something is not ready, and a response of its own in the server's words.
+            (Answer::model_error(503, 600, "vector index is not ready"), Answered, 503),
+            (Answer::model_error(503, 700, "Model with name m is not ready."), Answered, 503),
         ] {
             emulator.forget();
             emulator.model("abc").answer(soon(answer));
