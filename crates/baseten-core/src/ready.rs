@@ -35,7 +35,7 @@ struct Starting {
 pub enum StartStep {
     /// Come back after this long.
     Wait(Duration),
-    /// Wake the deployment and report what came.
+    /// Wake the deployment and report what came. It may take 15 s.
     Wake(CallOptions),
     /// Ask whether it is ready and report what came.
     Ask(CallOptions),
@@ -46,8 +46,9 @@ pub enum StartStep {
 /// One caller's wait for a deployment.
 ///
 /// It wakes, then asks at once, after 1 s and ever less often, up to every 15 s. 408, 425, 429, 5xx and
-/// broken connections mean "not yet", and so does 404 from what could be woken: development deployments
-/// answer that while they are asleep.
+/// broken connections mean "not yet", and so does 404 from what may be asleep: development deployments
+/// answer that then. A wake that came to any of these is made again, before each question, until it is
+/// taken, or answered with 404 itself: there is nothing to wake.
 #[derive(Debug)]
 pub struct StartWait {
     starts: Starts,
@@ -56,18 +57,25 @@ pub struct StartWait {
     began: Duration,
     until: Duration,
     interval: Duration,
+    waking: Waking,
     state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waking {
+    /// To be woken, from then on.
+    Due(Duration),
+    Woken,
+    /// Nothing is known there that could be woken.
+    Unknown,
 }
 
 #[derive(Debug)]
 enum State {
     /// Somebody else asks.
     Looking,
-    Waking,
-    Asking {
-        woken: bool,
-        at: Duration,
-    },
+    /// It is the one that asks, from then on.
+    Asking(Duration),
     Over(Option<Result<bool, Error>>),
 }
 
@@ -77,6 +85,8 @@ const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 const LAST_INTERVAL: Duration = Duration::from_secs(15);
 /// What a request is given at least, however near the limit is.
 const ASK_LEAST: Duration = Duration::from_secs(1);
+/// The most that one wake may take, which the platform answers at once.
+const WAKE: Duration = Duration::from_secs(15);
 
 impl StartWait {
     /// Waits for what `key` names, its URL for one, from `now` on for at most `limit`, and a second
@@ -97,6 +107,7 @@ impl StartWait {
             began: now,
             until: now.saturating_add(limit),
             interval: FIRST_INTERVAL,
+            waking: Waking::Due(now),
             state: State::Looking,
         }
     }
@@ -115,51 +126,63 @@ impl StartWait {
             return StartStep::Over(Ok(false));
         }
         let left = self.until - now;
-        match self.state {
-            State::Asking { at, .. } if now < at => StartStep::Wait((at - now).min(left)),
-            State::Asking { .. } => StartStep::Ask(self.ask(left)),
-            State::Waking => StartStep::Wake(self.ask(left)),
-            _ if self.with(|start, _| std::mem::replace(&mut start.asking, true)) => {
-                StartStep::Wait(LOOK.min(left))
+        if matches!(self.state, State::Looking) {
+            if self.with(|start, _| std::mem::replace(&mut start.asking, true)) {
+                return StartStep::Wait(LOOK.min(left));
             }
-            _ => {
-                self.state = State::Waking;
-                StartStep::Wake(self.ask(left))
-            }
+            self.state = State::Asking(now);
+        }
+        match (&self.state, self.waking) {
+            (State::Asking(at), _) if now < *at => StartStep::Wait((*at - now).min(left)),
+            (_, Waking::Due(at)) if now >= at => StartStep::Wake(self.within(left.min(WAKE))),
+            // It may be parked until the deployment has started: it has all the time that is left.
+            _ => StartStep::Ask(self.within(left)),
         }
     }
 
     /// What came of waking.
     pub fn on_wake<T>(&mut self, now: Duration, answer: Result<T, Error>) {
-        self.state = match answer {
-            Err(error) if !may_differ_next_time(&error) && !is_unknown(&error) => {
-                State::Over(Some(Err(error)))
+        // Waking is no condition: what runs already is found by asking.
+        self.state = State::Asking(now);
+        self.waking = match answer {
+            Ok(_) => Waking::Woken,
+            Err(error) if is_unknown(&error) => Waking::Unknown,
+            Err(error) if may_differ_next_time(&error) => {
+                let pause = self.interval.max(error.retry_after().unwrap_or_default());
+                Waking::Due(now.saturating_add(pause))
             }
-            answer => State::Asking { woken: answer.is_ok(), at: now },
+            Err(error) => {
+                self.state = State::Over(Some(Err(error)));
+                return;
+            }
         };
     }
 
     /// What came of asking.
     pub fn on_answer<T>(&mut self, now: Duration, answer: Result<T, Error>) {
-        let State::Asking { woken, .. } = self.state else { return };
+        if !matches!(self.state, State::Asking(_)) {
+            return;
+        }
+        let may_sleep = self.waking != Waking::Unknown;
         self.state = match answer {
             Ok(_) => {
                 self.with(|start, _| start.ready = Some(now));
                 State::Over(Some(Ok(true)))
             }
-            Err(error) if may_differ_next_time(&error) || (woken && is_unknown(&error)) => {
+            Err(error) if may_differ_next_time(&error) || (may_sleep && is_unknown(&error)) => {
                 let pause = self.interval.max(error.retry_after().unwrap_or_default());
                 self.interval = (self.interval * 3 / 2).min(LAST_INTERVAL);
-                State::Asking { woken, at: now.saturating_add(pause) }
+                State::Asking(now.saturating_add(pause))
             }
             Err(error) => State::Over(Some(Err(error))),
         };
     }
 
-    /// A request may be parked until the deployment has started: it has all the time that is left.
-    fn ask(&self, left: Duration) -> CallOptions {
+    /// One request, for which there is this much time.
+    fn within(&self, time: Duration) -> CallOptions {
         let own = self.options.timeouts;
-        let total = Some(own.total.map_or(left, |own| own.min(left)).max(ASK_LEAST));
+        let time = time.max(ASK_LEAST);
+        let total = Some(own.total.map_or(time, |own| own.min(time)));
         CallOptions {
             timeouts: Timeouts { total, ..own },
             retry: RetryPolicy { max_attempts: 1, ..self.options.retry },

@@ -196,6 +196,9 @@ impl Model {
     /// `limit`; whether it did. Truss servers answer on [`crate::READINESS`], others on routes of their
     /// own (`health` in Baseten's embedding engine). Of all that wait for the same in a client one asks.
     ///
+    /// A wake that fails in passing (429, 5xx, no connection) is made again before each question until
+    /// it is taken; each may take 15 s. What runs already is ready whatever its wake came to.
+    ///
     /// # Errors
     /// What does not change by waiting: a wrong key, a route that is none, 404 of what cannot be woken.
     pub async fn wait_until_ready(

@@ -62,6 +62,18 @@ both! {
         assert_eq!(paths, ["POST /development/wake", ask, ask, ask]);
     }
 
+    fn a_wake_that_fails_is_made_again() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap().development().unwrap();
+        // Asleep, and the first wake is refused; it hears the second, loads, and is ready.
+        emulator.model("abc").at("wake").then(Answer::platform_error(429));
+        let probe = emulator.model("abc").at("sync/v1/models/model");
+        probe.then(Answer::platform_error(404)).then(Answer::not_ready());
+        assert!(wait(model.wait_until_ready(READINESS, SOON)).unwrap());
+        let asked: Vec<String> = emulator.seen().arrivals().iter().map(|a| a.method.clone()).collect();
+        assert_eq!(asked, ["POST", "GET", "POST", "GET", "GET"]);
+    }
+
     fn a_wait_for_a_deployment_ends() {
         let emulator = Emulator::start().unwrap();
         let client = client!(emulator);
