@@ -6,8 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use baseten_core::{CancelToken, Clocks, Meta};
 use baseten_transport::nonblocking::{Upgrade, Upgraded};
@@ -29,7 +28,6 @@ pub(crate) struct Shared {
     wakers: Arc<Wakers>,
     pub(crate) meta: Meta,
     options: Options,
-    idle: Option<Duration>,
     cancel: Option<CancelToken>,
 }
 
@@ -37,6 +35,8 @@ struct State {
     /// `None` once the connection is given up.
     socket: Option<WebSocketStream<Tail>>,
     session: Session,
+    /// The idle clocks, one for each direction.
+    idle: [Idle; 2],
     /// We have said that we close.
     closing: bool,
     /// Nothing more will be received, and why.
@@ -69,10 +69,11 @@ impl Shared {
         let tail = Tail::new(stream);
         let socket = WebSocketStream::from_raw_socket(tail, Role::Client, Some(config)).await;
         let session = Session::new(endpoint.path(), &meta);
-        let idle = Clocks::new(&upgrade.options.timeouts, endpoint, false).idle;
-        let state = State { socket: Some(socket), session, closing: false, end: None };
+        let limit = Clocks::new(&upgrade.options.timeouts, endpoint, false).idle;
+        let idle = [limit, limit].map(Idle::new);
+        let state = State { socket: Some(socket), session, idle, closing: false, end: None };
         let cancel = upgrade.options.cancel.clone();
-        Self { state: Mutex::new(state), wakers: Arc::default(), meta, options, idle, cancel }
+        Self { state: Mutex::new(state), wakers: Arc::default(), meta, options, cancel }
     }
 
     /// How the peer closed, once it has.
@@ -88,8 +89,7 @@ impl Shared {
     }
 
     pub(crate) async fn receive(&self) -> Result<Option<Message>, Error> {
-        let mut idle = Idle::new(self.idle);
-        self.drive(Way::In, |state, cx| state.receive(&mut idle, cx)).await
+        self.drive(Way::In, State::receive).await
     }
 
     pub(crate) async fn send(&self, message: Message) -> Result<(), Error> {
@@ -134,8 +134,8 @@ impl Shared {
 
     /// Hands a frame to the socket and waits until it has taken it.
     async fn put(&self, frame: Frame) -> Result<(), Error> {
-        let (mut idle, mut frame) = (Idle::new(self.idle), Some(frame));
-        self.drive(Way::Out, |state, cx| state.send(&mut frame, &mut idle, cx)).await
+        let mut frame = Some(frame);
+        self.drive(Way::Out, |state, cx| state.send(&mut frame, cx)).await
     }
 
     /// Polls until there is a result, or the caller has given the connection up.
@@ -145,6 +145,7 @@ impl Shared {
         mut poll: impl FnMut(&mut State, &mut Context<'_>) -> Poll<Result<T, Error>>,
     ) -> Result<T, Error> {
         let mut canceled = self.cancel.as_ref().map(CancelToken::canceled);
+        let _wait = Wait(self, way);
         std::future::poll_fn(|cx| {
             let given_up =
                 canceled.as_mut().is_some_and(|canceled| Pin::new(canceled).poll(cx).is_ready());
@@ -177,6 +178,15 @@ impl Shared {
     }
 }
 
+/// Somebody waits for a direction, until this is dropped.
+struct Wait<'a>(&'a Shared, Way);
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.0.lock().idle[self.1 as usize].rest();
+    }
+}
+
 /// How much of the wire is read at once, in bytes, kept for each connection.
 const READ_BUFFER: usize = 16 * 1024;
 
@@ -184,11 +194,7 @@ const READ_BUFFER: usize = 16 * 1024;
 const CONTROL_MAX: usize = 125;
 
 impl State {
-    fn receive(
-        &mut self,
-        idle: &mut Idle,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Message>, Error>> {
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
             let socket = match (&mut self.socket, &self.end) {
                 (Some(socket), None) => socket,
@@ -220,7 +226,7 @@ impl State {
                 Poll::Ready(None) => self.lose(),
                 Poll::Pending => {
                     let received = socket.get_ref().stream.received();
-                    match std::task::ready!(idle.poll(received, cx)) {
+                    match ready!(self.idle[Way::In as usize].poll(received, cx)) {
                         Tick::Half => self.say(Frame::Ping(Bytes::new()), cx),
                         Tick::Over(limit) => {
                             let what = format!("nothing came for {limit:?}, not even after a ping");
@@ -278,12 +284,7 @@ impl State {
         }
     }
 
-    fn send(
-        &mut self,
-        frame: &mut Option<Frame>,
-        idle: &mut Idle,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
+    fn send(&mut self, frame: &mut Option<Frame>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
             let open = self.end.is_none() && !(self.closing && frame.is_some());
             let Some(socket) = self.socket.as_mut().filter(|_| open) else {
@@ -304,7 +305,8 @@ impl State {
                 Poll::Ready(failed) => failed,
                 Poll::Pending => {
                     let sent = socket.get_ref().stream.sent();
-                    if let Tick::Over(limit) = std::task::ready!(idle.poll(sent, cx)) {
+                    let idle = &mut self.idle[Way::Out as usize];
+                    if let Tick::Over(limit) = ready!(idle.poll(sent, cx)) {
                         let what = format!("the server took no byte for {limit:?}");
                         return Poll::Ready(Err(self.error(ErrorKind::Timeout, what)));
                     }

@@ -21,9 +21,11 @@ use crate::shared::Shared;
 /// says one.
 ///
 /// Pings are answered while somebody receives, so do not stop: a Truss server (0.18) pings every 20 s
-/// unless set otherwise, and closes with 1011 when no answer comes. While nothing comes for half of the idle clock
-/// ([`baseten_core::Timeouts::idle`], 120 s), the server is pinged, so that only a peer that is gone
-/// runs into it.
+/// unless set otherwise, and closes with 1011 when no answer comes. When nothing has come for half of the
+/// idle clock ([`baseten_core::Timeouts::idle`], 120 s), the server is pinged, so that only a peer that is
+/// gone runs into it. The clock counts the time for which somebody waited since the last byte, over all
+/// futures that were dropped meanwhile, as by a `select!` with a ticker; it stands still while nobody
+/// waits. Sending has one of its own.
 #[derive(Debug)]
 pub struct WebSocket {
     sender: Sender,
@@ -166,8 +168,8 @@ impl Sender {
     /// # Errors
     /// [`ErrorKind::TooLarge`] for a message over [`Options::message_limit`], of which nothing is sent;
     /// [`ErrorKind::Disconnected`] or [`ErrorKind::Closed`] where the connection is over, and
-    /// [`ErrorKind::Timeout`] where the server takes no byte for the time of the idle clock. Receiving
-    /// then still gives what the server said before.
+    /// [`ErrorKind::Timeout`] where the server takes no byte for the time of the idle clock, and again at
+    /// once until it takes one. Receiving then still gives what the server said before.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.0.send(message.into()).await
     }

@@ -8,24 +8,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use baseten_core::{
-    CancelToken, Delivery, ErrorKind as CallErrorKind, Hosts, RetryPolicy, Timeouts,
-};
+use baseten_core::{CancelToken, Delivery, ErrorKind as CallErrorKind, Hosts, RetryPolicy};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator, Fault, Frame, When};
-use baseten_transport::nonblocking::Upgrade;
 use baseten_transport::{Options, Proxies, Tls};
 use baseten_websocket::{CloseCode, Connector, ErrorKind, Message, Reconnect, WebSocket};
-use common::{connect, hosts, upgrade, upgrade_at, within};
+use common::{connect, hosts, peer, read_head, upgrade, upgrade_at, within};
 
 fn text(text: &str) -> Option<Message> {
     Some(text.into())
-}
-
-/// The same with clocks in milliseconds.
-fn idle(upgrade: Upgrade, millis: u64) -> Upgrade {
-    let idle = Some(Duration::from_millis(millis));
-    let timeouts = Timeouts { idle, ..Timeouts::default() };
-    Upgrade { options: baseten_core::CallOptions { timeouts, ..upgrade.options }, ..upgrade }
 }
 
 #[tokio::test]
@@ -101,28 +91,13 @@ async fn the_key_stands_in_the_header_alone_and_differs_each_time() {
     assert!(!format!("{first:?} {second:?}").contains(DUMMY_KEY));
 }
 
-/// One write with the head and all frames: the accept is computed where the request is seen.
 #[tokio::test]
 async fn frames_that_come_with_the_101_are_not_lost() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = thread::spawn(move || {
-        let (mut socket, _) = listener.accept().unwrap();
-        let head = read_head(&mut socket);
-        let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
-        let mut answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
-             sec-websocket-accept: {accept}\r\n\r\n"
-        )
-        .into_bytes();
-        answer.extend_from_slice(b"\x81\x05hello\x82\x01!\x88\x02\x03\xe8");
-        socket.write_all(&answer).unwrap();
+    let (hosts, server) = peer(b"\x81\x05hello\x82\x01!\x88\x02\x03\xe8", |mut socket| {
         let mut goodbye = Vec::new();
         socket.read_to_end(&mut goodbye).unwrap();
         goodbye
     });
-    let hosts = Hosts::base_url(&format!("http://{address}")).unwrap();
     let mut socket = WebSocket::connect(&upgrade_at(&hosts, Options::default())).await.unwrap();
     assert_eq!(socket.receive().await.unwrap(), text("hello"));
     assert_eq!(socket.receive().await.unwrap(), Some(Message::Binary((&b"!"[..]).into())));
@@ -181,70 +156,6 @@ fn proxy_to(target: SocketAddr) -> SocketAddr {
         std::io::copy(&mut from, &mut to).ok();
     });
     address
-}
-
-/// A head with its names in lower case; values keep theirs where it matters (they are at line ends).
-fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let lines = head.split_inclusive("\r\n").map(|line| match line.split_once(": ") {
-        Some((name, value)) => format!("{}: {value}", name.to_ascii_lowercase()),
-        None => line.to_ascii_lowercase(),
-    });
-    lines.collect()
-}
-
-#[tokio::test]
-async fn a_silent_server_that_answers_pings_is_waited_for_and_one_that_does_not_is_not() {
-    // The emulator answers the pings that keep the clock from running out.
-    let emulator = Emulator::start().unwrap();
-    let mut socket = WebSocket::connect(&idle(upgrade(&emulator), 600)).await.unwrap();
-    let waited = tokio::time::timeout(Duration::from_millis(2000), socket.receive()).await;
-    assert!(waited.is_err(), "{waited:?}");
-    socket.send_text("hi").await.unwrap();
-    assert_eq!(socket.receive().await.unwrap(), text("echo:hi"));
-
-    // After its first frame this one says nothing more, and takes nothing.
-    let answer = Answer::websocket([Frame::Text("a".into())]);
-    emulator.model("abc").at("websocket").then(answer.fault(Fault::stall().at_body(3)));
-    let mut socket = WebSocket::connect(&idle(upgrade(&emulator), 100)).await.unwrap();
-    assert_eq!(socket.receive().await.unwrap(), text("a"));
-    let error = socket.receive().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.to_string().contains("nothing came for 100ms, not even after a ping"), "{error}");
-}
-
-#[tokio::test]
-async fn a_server_that_takes_nothing_ends_a_send() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let (done, is_done) = std::sync::mpsc::channel::<()>();
-    let server = thread::spawn(move || {
-        let (mut socket, _) = listener.accept().unwrap();
-        let head = read_head(&mut socket);
-        let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
-        write!(
-            socket,
-            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
-             sec-websocket-accept: {accept}\r\n\r\n"
-        )
-        .unwrap();
-        is_done.recv().ok();
-    });
-    let hosts = Hosts::base_url(&format!("http://{address}")).unwrap();
-    let upgrade = idle(upgrade_at(&hosts, Options::default()), 100);
-    let mut socket = WebSocket::connect(&upgrade).await.unwrap();
-    let error = socket.send_binary(vec![0; 64 << 20]).await.unwrap_err();
-    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Timeout, Delivery::MaybeRan));
-    assert!(error.to_string().contains("the server took no byte for 100ms"), "{error}");
-    drop((socket, done));
-    server.join().unwrap();
 }
 
 #[tokio::test]
