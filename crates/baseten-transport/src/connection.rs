@@ -206,3 +206,182 @@ impl<S: Socket> Link<S> {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "tls")]
+mod tests {
+    use std::io::{self, IoSlice, Write as _};
+    use std::pin::pin;
+    use std::sync::{Mutex, MutexGuard};
+
+    use baseten_core::{Endpoint, Hosts, ModelId, Operation, Origin, Target};
+    use http_body_util::Full;
+    use rustls::ServerConfig;
+    use rustls::crypto::ring;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::ServerConnection;
+
+    use super::*;
+    use crate::blocking::wait::ready;
+    use crate::options::Options;
+    use crate::tls::{Sessions, Tls};
+
+    /// A server in memory that is also the socket to it.
+    struct Peer(Mutex<State>);
+
+    struct State {
+        tls: ServerConnection,
+        /// What it has said and nobody has read, as it is on the wire.
+        said: Vec<u8>,
+        heard: u64,
+        /// What the socket takes before it is full.
+        room: usize,
+        gone: bool,
+    }
+
+    impl Peer {
+        fn lock(&self) -> MutexGuard<'_, State> {
+            self.0.lock().unwrap()
+        }
+    }
+
+    impl Socket for Peer {
+        fn poll_read(&self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+            self.read_now(buf)
+        }
+
+        fn read_now(&self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+            let State { tls, said, gone, .. } = &mut *self.lock();
+            while tls.wants_write() {
+                tls.write_tls(said).unwrap();
+            }
+            let bytes = said.len().min(buf.len());
+            if bytes == 0 && !*gone {
+                return Poll::Pending;
+            }
+            buf[..bytes].copy_from_slice(&said[..bytes]);
+            said.drain(..bytes);
+            Poll::Ready(Ok(bytes))
+        }
+
+        fn poll_write(&self, _: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+            let State { tls, heard, room, .. } = &mut *self.lock();
+            if *room == 0 {
+                return Poll::Pending;
+            }
+            let whole: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+            let bytes = whole.len().min(*room);
+            *heard += bytes as u64;
+            *room -= bytes;
+            let mut taken = &whole[..bytes];
+            while !taken.is_empty() {
+                tls.read_tls(&mut taken).unwrap();
+                // An alert is an error of what it is about.
+                let _ = tls.process_new_packets();
+            }
+            Poll::Ready(Ok(bytes))
+        }
+
+        fn is_silent(&self) -> bool {
+            true
+        }
+
+        fn close_write(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn origin() -> Origin {
+        let target = Target::model(ModelId::new("abc").unwrap());
+        let hosts = Hosts::base_url("https://localhost").unwrap();
+        Endpoint::new(&hosts, &target, &Operation::Predict).unwrap().origin().clone()
+    }
+
+    fn ask(link: &mut Link<Peer>) -> impl Future<Output = Sent> + use<> {
+        let body = Outgoing::Whole(Full::new(Bytes::from_static(b"{}")));
+        link.start(http::Request::post("/").body(body).unwrap())
+    }
+
+    /// A connection over TLS that has served a call, with no byte underway.
+    fn connection() -> (Arc<Wire<Peer>>, Link<Peer>) {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = config.with_single_cert(vec![signed.cert.der().clone()], key).unwrap();
+        let tls = ServerConnection::new(Arc::new(config)).unwrap();
+        let state = State { tls, said: Vec::new(), heard: 0, room: usize::MAX, gone: false };
+        let wire = Arc::new(Wire::new(Peer(Mutex::new(state))));
+        let tls = Tls::default().with_only_roots(signed.cert.der()).unwrap();
+        let sessions = Sessions::of(&Options { tls, ..Options::default() });
+        let mut stream = Stream::tls(wire.clone(), sessions.session(&origin()).unwrap());
+        let cx = &mut Context::from_waker(Waker::noop());
+        while stream.poll_handshake(cx).map(Result::unwrap).is_pending() {}
+        let (sender, conn) = ready(http1::Builder::new().handshake(stream)).unwrap();
+        let mut link = Link { sender, conn: Some(conn), over: false };
+        let mut served = pin!(ask(&mut link));
+        assert!(link.poll_head(served.as_mut(), cx).is_pending());
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        wire.socket.lock().tls.writer().write_all(answer).unwrap();
+        assert!(matches!(link.poll_head(served, cx), Poll::Ready(Ok(_))));
+        assert!(link.settle());
+        (wire, link)
+    }
+
+    /// How a server ends a connection.
+    #[derive(Clone, Copy, Debug)]
+    enum Ending {
+        Goodbye,
+        /// Nothing before the end of the socket.
+        Cut,
+        BadRecord,
+    }
+
+    impl Peer {
+        fn end(&self, ending: Ending) {
+            const BAD_RECORD: &[u8] = b"\x17\x03\x03\x00\x20 what nobody can have encrypted..";
+            let State { tls, said, gone, .. } = &mut *self.lock();
+            match ending {
+                Ending::Goodbye => tls.send_close_notify(),
+                Ending::Cut => {}
+                Ending::BadRecord => said.extend_from_slice(BAD_RECORD),
+            }
+            *gone = true;
+        }
+    }
+
+    #[test]
+    fn only_what_carries_a_request_is_counted_as_sent() {
+        use Ending::{BadRecord, Cut, Goodbye};
+        let (all, none) = (usize::MAX, 0);
+        //   ends with  takes  after a first look  is written to  has some of the request
+        for (ending, room, late, written, counted) in [
+            (Goodbye, all, false, true, false), // our own goodbye is no request
+            (BadRecord, all, false, true, false), // nor is what we say to that
+            (Cut, all, false, false, false),
+            (Goodbye, all, true, true, true),
+            (Cut, 1, true, true, true), // a byte of its record may be enough to do harm
+            (Cut, none, true, false, false), // what waits to be written was not
+            (BadRecord, all, true, true, true),
+        ] {
+            let (wire, mut link) = connection();
+            let peer = &wire.socket;
+            peer.lock().room = room;
+            let (before, heard) = (wire.sent(), peer.lock().heard);
+            if !late {
+                peer.end(ending);
+            }
+            let mut sent = pin!(ask(&mut link));
+            let cx = &mut Context::from_waker(Waker::noop());
+            let case = format!("{ending:?}, room for {room}, late: {late}");
+            if late {
+                assert!(link.poll_head(sent.as_mut(), cx).is_pending(), "{case}");
+                peer.end(ending);
+            }
+            let polled = link.poll_head(sent.as_mut(), cx);
+            assert!(matches!(polled, Poll::Ready(Err(_))), "{case}: {polled:?}");
+            assert_eq!(peer.lock().heard > heard, written, "{case}");
+            assert_eq!(wire.sent() > before, counted, "{case}");
+        }
+    }
+}

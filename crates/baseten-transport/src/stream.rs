@@ -99,6 +99,11 @@ impl<S: Socket> Raw<S> {
         self.wire.hear(bytes);
     }
 
+    /// So many bytes of the application have gone.
+    pub(crate) fn send(&self, bytes: usize) {
+        self.wire.send(bytes);
+    }
+
     fn close_write(&self) -> io::Result<()> {
         self.wire.socket.close_write()
     }
@@ -142,7 +147,13 @@ impl<S: Socket> Write for Stream<S> {
     ) -> Poll<io::Result<usize>> {
         let Self { raw, layer } = &mut *self;
         match layer {
-            Layer::Plain(_) => raw.poll_write(cx, bufs),
+            Layer::Plain(_) => {
+                let written = raw.poll_write(cx, bufs);
+                if let Poll::Ready(Ok(bytes)) = written {
+                    raw.send(bytes);
+                }
+                written
+            }
             Layer::Tls(session) => session.poll_write(raw, cx, bufs),
         }
     }

@@ -60,7 +60,8 @@ impl<S: Socket> Wire<S> {
         }
     }
 
-    /// Bytes that the socket took since it was opened.
+    /// Bytes of the application that the socket took since it was opened, with what TLS wraps them in,
+    /// but without what TLS says by itself: a goodbye to a server that has left is no request.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -68,6 +69,11 @@ impl<S: Socket> Wire<S> {
     /// Bytes that the socket gave since it was opened.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes of the application have gone.
+    pub(crate) fn send(&self, bytes: usize) {
+        add(&self.sent, bytes);
     }
 
     /// Bytes that the peer has said, without what TLS adds: a session ticket is no answer.
@@ -86,7 +92,7 @@ impl<S: Socket> Wire<S> {
     /// So many bytes of the application have come.
     #[cfg(feature = "tls")]
     pub(crate) fn hear(&self, bytes: usize) {
-        self.heard.store(self.heard.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
+        add(&self.heard, bytes);
     }
 
     /// Says that nothing is left to be written.
@@ -120,30 +126,33 @@ impl<S: Socket> Wire<S> {
             return Poll::Pending;
         }
         let read = self.socket.poll_read(cx, buf);
-        count(&self.received, &read);
+        self.receive(&read);
         read
     }
 
     pub(crate) fn read_now(&self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let read = self.socket.read_now(buf);
-        count(&self.received, &read);
+        self.receive(&read);
         read
     }
 
+    fn receive(&self, read: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = read {
+            add(&self.received, *bytes);
+        }
+    }
+
+    /// Writes what the caller counts, if it is the application's, by [`Self::send`].
     pub(crate) fn poll_write(
         &self,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = self.socket.poll_write(cx, bufs);
-        count(&self.sent, &written);
-        written
+        self.socket.poll_write(cx, bufs)
     }
 }
 
 /// One task at a time polls a connection: no read-modify-write is needed.
-fn count(counter: &AtomicU64, moved: &Poll<io::Result<usize>>) {
-    if let Poll::Ready(Ok(bytes)) = moved {
-        counter.store(counter.load(Ordering::Relaxed) + *bytes as u64, Ordering::Relaxed);
-    }
+fn add(counter: &AtomicU64, bytes: usize) {
+    counter.store(counter.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
 }

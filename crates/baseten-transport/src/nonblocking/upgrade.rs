@@ -66,7 +66,8 @@ impl Upgraded {
         &self.meta
     }
 
-    /// How many bytes the socket has taken since it was opened, HTTP and TLS included.
+    /// How many bytes the socket has taken since it was opened, HTTP included, and of TLS what wraps them,
+    /// not what it says by itself: what a clock on writing watches.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.wire.sent()

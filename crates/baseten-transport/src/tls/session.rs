@@ -12,11 +12,13 @@ use crate::wire::Socket;
 /// The TLS state of one connection.
 pub(crate) struct Session {
     tls: Box<ClientConnection>,
+    /// Whether bytes of the application are among those that are still to be written.
+    owes: bool,
 }
 
 impl Session {
     pub(super) fn new(tls: ClientConnection) -> Self {
-        Self { tls: Box::new(tls) }
+        Self { tls: Box::new(tls), owes: false }
     }
 
     pub(crate) fn poll_handshake<S: Socket>(
@@ -86,6 +88,7 @@ impl Session {
         }
         // rustls takes what its own buffer holds; that is bounded.
         let taken = self.tls.writer().write_vectored(bufs)?;
+        self.owes |= taken > 0;
         if taken == 0 && flushed.is_pending() {
             return Poll::Pending;
         }
@@ -103,11 +106,13 @@ impl Session {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Polled { raw, cx }) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(bytes) if self.owes => raw.send(bytes),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        self.owes = false;
         Poll::Ready(Ok(()))
     }
 
