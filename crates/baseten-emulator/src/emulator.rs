@@ -14,6 +14,7 @@ use crate::delivery::{self, Courier};
 use crate::desk::{Desk, Route};
 use crate::fault::{Fault, Step, When};
 use crate::jobs::Jobs;
+use crate::names::Names;
 use crate::route::Kind;
 use crate::script::Script;
 use crate::seen::{Log, Seen, TimedOut};
@@ -130,8 +131,10 @@ impl Emulator {
         self.ca.as_ref().map(|(_, pem)| &**pem)
     }
 
-    /// Installs answers for a model; for its `predict` to begin with.
+    /// Installs answers for a model; for its `predict` to begin with. From then on its id is known, which
+    /// matters for one with a hyphen: see [`regional`](Self::regional).
     pub fn model(&self, id: &str) -> Route {
+        self.shared.names.id(Kind::Model, id);
         Route::new(Arc::clone(&self.shared.desk), Kind::Model, id)
     }
 
@@ -140,8 +143,9 @@ impl Emulator {
         Route::any(Arc::clone(&self.shared.desk), Kind::Model)
     }
 
-    /// Installs answers for a chain; for its `run_remote` to begin with.
+    /// Installs answers for a chain; for its `run_remote` to begin with. From then on its id is known.
     pub fn chain(&self, id: &str) -> Route {
+        self.shared.names.id(Kind::Chain, id);
         Route::new(Arc::clone(&self.shared.desk), Kind::Chain, id)
     }
 
@@ -149,6 +153,25 @@ impl Emulator {
     /// `inference.localhost:PORT`, and at `/v1` of [`url`](Self::url).
     pub fn model_apis(&self) -> Route {
         Route::new(Arc::clone(&self.shared.desk), Kind::ModelApis, "")
+    }
+
+    /// Tells of a regional environment: `model-{id}-{name}.` and `chain-{id}-{name}.` are hosts of it.
+    ///
+    /// A host does not say whether `model-a-b.` is the model `a-b` or the model `a` in an environment `b`.
+    /// Here it is the first of: an id that was named to [`model`](Self::model) or [`chain`](Self::chain);
+    /// an id and an environment told here, after which no others exist; an id that was named, and an
+    /// environment; an id up to the first hyphen, and an environment.
+    ///
+    /// ```
+    /// use baseten_emulator::Emulator;
+    ///
+    /// let emulator = Emulator::start()?;
+    /// emulator.model("my-model"); // so `model-my-model.` is no environment of a model `my`
+    /// emulator.regional("eu-west"); // and neither is any other `model-my-….`
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn regional(&self, name: &str) {
+        self.shared.names.environment(name);
     }
 
     /// The async requests that were submitted, and what becomes of them.
@@ -280,6 +303,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             log: Arc::new(Log::new()),
             desk: Arc::new(Desk::default()),
+            names: Names::default(),
             script: Script::default(),
             jobs,
             keys: self.keys,

@@ -25,6 +25,7 @@ mod frame;
 mod jobs;
 mod link;
 mod model_apis;
+mod names;
 mod platform;
 mod route;
 mod script;

@@ -3,6 +3,8 @@
 //! Written from the platform's documentation and not from the client's table, so that a wrong URL
 //! in a client cannot be matched by the same mistake here. It knows no answers.
 
+use crate::names::Names;
+
 /// What a request is addressed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,7 +18,7 @@ pub struct Target {
 }
 
 /// A model or a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `model-{id}.` hosts and `/model/{id}` prefixes.
     Model,
@@ -97,18 +99,19 @@ impl Operation {
 
 /// Finds target and operation from the `Host` header (first choice) or the path's prefix.
 pub(crate) fn find(
+    names: &Names,
     method: &str,
     host: Option<&str>,
     path_and_query: &str,
 ) -> Result<(Target, Operation), NoRoute> {
     let path = path_and_query.split('?').next().unwrap_or_default();
     let path = path.strip_prefix('/').ok_or(NoRoute::NotFound)?;
-    if let Some((kind, id, environment)) = host.and_then(from_host) {
+    if let Some((kind, id, environment)) = host.and_then(|host| from_host(names, host)) {
         let base = environment.map_or(Base::Host, Base::Regional);
         return under(kind, id, base, method, path);
     }
     let (first, rest) = path.split_once('/').ok_or(NoRoute::NotFound)?;
-    let is_model_apis = host.is_some_and(|host| host.starts_with("inference."));
+    let is_model_apis = host.and_then(|host| after("inference.", host)).is_some();
     if first == "v1" && !rest.is_empty() {
         let target = Target { kind: Kind::ModelApis, id: String::new(), stage: Stage::Bare };
         return Ok((target, Operation::ModelApis(path.into())));
@@ -133,24 +136,23 @@ enum Base {
     Prefix,
 }
 
-/// `model-{id}.root`, `chain-{id}.root`, `model-{id}-{environment}.root`. Ids are alphanumeric, so
-/// the first hyphen after the id begins the environment.
-fn from_host(host: &str) -> Option<(Kind, String, Option<String>)> {
+/// `model-{id}.root`, `chain-{id}.root`, `model-{id}-{environment}.root`.
+fn from_host(names: &Names, host: &str) -> Option<(Kind, String, Option<String>)> {
     let (label, root) = host.split_once('.')?;
     if root.is_empty() {
         return None;
     }
-    let (kind, rest) = if let Some(rest) = label.strip_prefix("model-") {
-        (Kind::Model, rest)
-    } else {
-        (Kind::Chain, label.strip_prefix("chain-")?)
-    };
-    let (id, environment) = match rest.split_once('-') {
-        Some((id, environment)) => (id, Some(environment.to_owned())),
-        None => (rest, None),
-    };
+    let model = after("model-", label).map(|rest| (Kind::Model, rest));
+    let (kind, rest) = model.or_else(|| Some((Kind::Chain, after("chain-", label)?)))?;
+    let (id, environment) = names.split(kind, rest);
     let named = !id.is_empty() && environment.as_ref().is_none_or(|name| !name.is_empty());
-    named.then(|| (kind, id.to_owned(), environment))
+    named.then_some((kind, id, environment))
+}
+
+/// What follows the beginning of a host name, whose case does not count.
+fn after<'a>(beginning: &str, host: &'a str) -> Option<&'a str> {
+    let (head, rest) = host.split_at_checked(beginning.len())?;
+    head.eq_ignore_ascii_case(beginning).then_some(rest)
 }
 
 fn under(
@@ -243,7 +245,7 @@ fn segment(raw: &str) -> Result<String, NoRoute> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, NoRoute, Operation, Stage, find};
+    use super::{Kind, Names, NoRoute, Operation, Stage, find};
 
     #[test]
     fn finds_what_the_platform_documents() {
@@ -269,11 +271,13 @@ mod tests {
             ("GET", "chain-c1-eu.r", "/websocket", Kind::Chain, "c1", regional("eu"), Operation::WebSocket),
             ("GET", "model-abc.r", "/async_request/r1", Kind::Model, "abc", Stage::Bare, Operation::AsyncRequest("r1".into())),
             ("POST", "inference.localhost:80", "/v1/chat/completions", Kind::ModelApis, "", Stage::Bare, Operation::ModelApis("v1/chat/completions".into())),
+            ("POST", "Inference.localhost:80", "/v1/messages", Kind::ModelApis, "", Stage::Bare, Operation::ModelApis("v1/messages".into())),
+            ("POST", "MODEL-abc.R", "/production/predict", Kind::Model, "abc", Stage::Production, Operation::Predict),
             ("GET", "127.0.0.1:9", "/v1/models?x=1", Kind::ModelApis, "", Stage::Bare, Operation::ModelApis("v1/models".into())),
             ("DELETE", "model-abc-eu.r", "/async_request/r1", Kind::Model, "abc", regional("eu"), Operation::AsyncRequest("r1".into())),
         ];
         for (method, host, path, kind, id, stage, operation) in table {
-            let (target, found) = find(method, Some(host), path)
+            let (target, found) = find(&Names::default(), method, Some(host), path)
                 .unwrap_or_else(|why| panic!("{method} {host} {path}: {why:?}"));
             assert_eq!((target.kind, &*target.id, target.stage), (kind, id, stage), "{path}");
             assert_eq!(found, operation, "{path}");
@@ -306,7 +310,8 @@ mod tests {
             ("POST", "127.0.0.1", "/model//predict", NoRoute::NotFound, "no id"),
         ];
         for (method, host, path, answer, reason) in table {
-            assert_eq!(find(method, Some(host), path), Err(answer), "{reason}");
+            let found = find(&Names::default(), method, Some(host), path);
+            assert_eq!(found, Err(answer), "{reason}");
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::frame::Frame;
 use crate::jobs::Jobs;
 use crate::link::Link;
 use crate::model_apis;
+use crate::names::Names;
 use crate::route::{self, NoRoute, Operation, Target};
 use crate::script::Script;
 use crate::seen::{Arrival, Log};
@@ -29,6 +30,7 @@ use crate::websocket::{self, Talk};
 pub(crate) struct Shared {
     pub(crate) log: Arc<Log>,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) names: Names,
     pub(crate) script: Script,
     pub(crate) jobs: Jobs,
     pub(crate) keys: Vec<String>,
@@ -56,7 +58,8 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let (shared, link) = (Arc::clone(&self.shared), Arc::clone(&self.link));
         let (head, incoming) = request.into_parts();
         let mut arrival = arrival(&link, &head);
-        let route = route::find(&arrival.method, arrival.host.as_deref(), &arrival.path);
+        let host = arrival.host.as_deref();
+        let route = route::find(&shared.names, &arrival.method, host, &arrival.path);
         if let Ok((target, operation)) = &route {
             (arrival.target, arrival.operation) = (Some(target.clone()), Some(operation.clone()));
         }

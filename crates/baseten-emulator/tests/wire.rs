@@ -42,6 +42,36 @@ fn echoes_under_a_host_and_under_a_path() {
 }
 
 #[test]
+fn an_id_with_hyphens_is_told_from_a_regional_host() {
+    let emulator = Emulator::start().unwrap();
+    let ask = |label: &str, path: &str| {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {label}.{}\r\nAuthorization: Api-Key {DUMMY_KEY}\r\n\
+             content-length: 1\r\n\r\n1",
+            emulator.root(),
+        );
+        let status = exchange(&emulator, request.as_bytes()).status;
+        let target = emulator.seen().last().unwrap().target.clone();
+        (status, target.map(|target| (target.id, target.stage)))
+    };
+    let regional = |name: &str| Stage::Regional(name.into());
+    let staging = "/environments/staging/predict";
+    assert_eq!(ask("model-a-b", staging), (404, None), "an environment `b`, whose paths are bare");
+    assert_eq!(ask("model-a-b", "/predict"), (200, Some(("a".into(), regional("b")))));
+    emulator.model("a-b");
+    let stage = Stage::Environment("staging".into());
+    assert_eq!(ask("model-a-b", staging), (200, Some(("a-b".into(), stage.clone()))));
+    assert_eq!(ask("model-a-b", "/predict"), (404, None));
+    assert_eq!(ask("model-a-b-eu", "/predict"), (200, Some(("a-b".into(), regional("eu")))));
+    emulator.regional("eu");
+    assert_eq!(ask("model-c-d-eu", "/predict"), (200, Some(("c-d".into(), regional("eu")))));
+    assert_eq!(ask("model-c-d", staging), (200, Some(("c-d".into(), stage))));
+    emulator.chain("c-1");
+    let chain = ask("chain-c-1", "/production/run_remote");
+    assert_eq!(chain, (200, Some(("c-1".into(), Stage::Production))));
+}
+
+#[test]
 fn checks_the_key_in_both_schemes() {
     let emulator = Emulator::builder().key("k.1").key("k.2").start().unwrap();
     let bad = r#"{"error":"please check the api-key you provided"}"#;

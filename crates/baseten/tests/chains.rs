@@ -52,6 +52,22 @@ both! {
         assert_eq!(arrival.path, "/predict");
     }
 
+    fn an_id_with_a_hyphen_is_no_regional_host() {
+        let emulator = Emulator::start().unwrap();
+        emulator.model("my-model");
+        emulator.chain("my-chain");
+        let client = client!(emulator);
+        let model = client.model("my-model").unwrap();
+        let answer = wait(model.predict::<_, Value>(&1)).unwrap().value;
+        assert_eq!(answer, json!({ "echo": 1, "model": "my-model" }));
+        wait(model.regional("us").unwrap().predict::<_, Value>(&1)).unwrap();
+        wait(client.chain("my-chain").unwrap().run_remote::<_, Value>(&json!({}))).unwrap();
+        let seen = emulator.seen();
+        let hosts: Vec<_> = seen.arrivals().iter().map(|a| a.header("host").unwrap()).collect();
+        let expect = ["model-my-model", "model-my-model-us", "chain-my-chain"];
+        assert_eq!(hosts, expect.map(|label| format!("{label}.{}", emulator.root())));
+    }
+
     fn bytes_and_streams_come_as_they_are() {
         let emulator = Emulator::start().unwrap();
         let chain = client!(emulator).chain("c1").unwrap();
