@@ -17,6 +17,7 @@
 
 mod answer;
 mod body;
+mod builder;
 mod delivery;
 mod desk;
 mod emulator;
@@ -41,8 +42,9 @@ mod websocket;
 mod wire;
 
 pub use answer::{Answer, Body, Chunk, Ending, Stream};
+pub use builder::Builder;
 pub use desk::Route;
-pub use emulator::{Builder, DUMMY_KEY, Emulator};
+pub use emulator::{DUMMY_KEY, Emulator};
 pub use fault::{Action, At, Fault, Layer, Step, When};
 pub use frame::Frame;
 pub use jobs::{Job, JobError, JobStatus, Jobs};
