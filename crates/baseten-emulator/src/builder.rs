@@ -17,6 +17,7 @@ use crate::script::Script;
 use crate::seen::Log;
 use crate::server;
 use crate::service::Shared;
+use crate::sleep::Sleepers;
 use crate::tls::Tls;
 
 /// What an emulator is started with.
@@ -112,6 +113,7 @@ impl Builder {
             log: Arc::new(Log::new()),
             desk: Arc::new(Desk::default()),
             names: Names::default(),
+            sleepers: Sleepers::default(),
             script: Script::default(),
             jobs,
             keys: self.keys,

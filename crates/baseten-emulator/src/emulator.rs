@@ -149,6 +149,26 @@ impl Emulator {
         self.shared.names.environment(name);
     }
 
+    /// Lets the development deployment of a model or chain sleep, as it does when it has scaled to zero:
+    /// predict, run_remote, sync and WebSockets get 404, whatever is installed for them.
+    ///
+    /// Once `POST …/wake` was answered by the emulator itself, `early` more requests come too early, the first
+    /// of which gets another 404 and the others the 503 of a server that loads its model. Then it serves.
+    /// Async requests are queued all the while. `Kind::ModelApis` has no deployments.
+    ///
+    /// ```
+    /// use baseten_emulator::{Emulator, Kind};
+    ///
+    /// let emulator = Emulator::start()?;
+    /// emulator.development_sleeps(Kind::Model, "abc", 2);
+    /// // `/model/abc/development/predict`: 404; `…/wake`: 202; predict: 404, 503, 200.
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn development_sleeps(&self, kind: Kind, id: &str, early: usize) {
+        self.shared.names.id(kind, id);
+        self.shared.sleepers.sleep(kind, id, early);
+    }
+
     /// The async requests that were submitted, and what becomes of them.
     pub fn jobs(&self) -> Jobs {
         self.shared.jobs.clone()

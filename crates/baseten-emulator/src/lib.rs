@@ -7,6 +7,7 @@
 //! - [`Emulator`] starts, stops, and says where it listens.
 //! - [`Route`] installs [`Answer`]s: whole, streamed, raw; standing, queued, or by closure.
 //! - [`Fault`] lets something go wrong at a byte of an answer, an upload or a connection.
+//! - [`Emulator::development_sleeps`] lets a development deployment scale to zero, until it is woken.
 //! - The Model APIs list one model, which says back what it was told, whole or streamed.
 //! - [`Frame`]s are what a WebSocket begins with; then the model echoes.
 //! - [`Jobs`] are the async requests, which move on each time they are asked for; webhooks to this machine
@@ -34,6 +35,7 @@ mod seen;
 mod serial;
 mod server;
 mod service;
+mod sleep;
 mod socket;
 mod tls;
 mod truss;

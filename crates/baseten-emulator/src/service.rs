@@ -22,6 +22,7 @@ use crate::names::Names;
 use crate::route::{self, NoRoute, Operation, Target};
 use crate::script::Script;
 use crate::seen::{Arrival, Log};
+use crate::sleep::Sleepers;
 use crate::truss;
 use crate::valve::Kill;
 use crate::websocket::{self, Talk};
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<Log>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) names: Names,
+    pub(crate) sleepers: Sleepers,
     pub(crate) script: Script,
     pub(crate) jobs: Jobs,
     pub(crate) keys: Vec<String>,
@@ -167,7 +169,10 @@ impl Exchange {
         match operation {
             Operation::Predict | Operation::RunRemote => truss::echo(arrival, body, &target.id),
             Operation::Sync(route) => truss::passed_through(arrival, body, route, &target.id),
-            Operation::Wake => Answer::status(202),
+            Operation::Wake => {
+                self.shared.sleepers.wake(target);
+                Answer::status(202)
+            }
             Operation::AsyncPredict | Operation::AsyncRunRemote => {
                 jobs.submit(target, request_id, body)
             }
@@ -320,7 +325,12 @@ fn plan(
     });
     let refused = replaced.or_else(|| refusal.map(|answer| Plan::Value(Box::new(answer))));
     refused.or_else(|| match route {
-        Ok((target, operation)) => shared.desk.take(target.kind, &target.id, &operation.route()),
+        Ok((target, operation)) => {
+            let asleep = shared.sleepers.answer(target, operation);
+            asleep
+                .map(|answer| Plan::Value(Box::new(answer)))
+                .or_else(|| shared.desk.take(target.kind, &target.id, &operation.route()))
+        }
         Err(NoRoute::NotFound) => Some(Plan::Value(Box::new(Answer::platform_error(404)))),
         Err(NoRoute::MethodNotAllowed) => Some(Plan::Value(Box::new(Answer::platform_error(405)))),
     })

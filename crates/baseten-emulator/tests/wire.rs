@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use baseten_emulator::{Closer, DUMMY_KEY, Emulator, Operation, Outcome, Stage};
+use baseten_emulator::{Answer, Closer, DUMMY_KEY, Emulator, Kind, Operation, Outcome, Stage};
 use common::{Reply, exchange, post};
 
 #[test]
@@ -122,6 +122,45 @@ fn wakes_and_refuses() {
     assert_eq!(unknown.status, 404);
     assert!(unknown.text().starts_with(r#"{"error":"#));
     assert_eq!(emulator.seen().arrivals()[1].operation, None);
+}
+
+#[test]
+fn development_sleeps_until_it_is_woken() {
+    let emulator = Emulator::start().unwrap();
+    let ask = |path: &str| exchange(&emulator, post(path, "1").as_bytes());
+    let dev = |operation: &str| ask(&format!("/model/abc/development/{operation}")).status;
+    emulator.development_sleeps(Kind::Model, "abc", 3);
+    emulator.model("abc").answer(Answer::status(204)); // says the model, which does not run
+    assert_eq!([dev("predict"), dev("sync/health"), dev("predict")], [404; 3]);
+    assert_eq!(ask("/model/abc/environments/development/predict").status, 404, "the same");
+    for (path, status, reason) in [
+        ("/model/abc/production/predict", 204, "another deployment"),
+        ("/model/abc/deployment/d1/predict", 204, "another deployment"),
+        ("/model/xyz/development/predict", 200, "another model"),
+        ("/chain/abc/development/run_remote", 200, "a chain"),
+        ("/model/abc/production/wake", 202, "wakes another deployment"),
+        (
+            "/model/abc/development/async_predict",
+            400,
+            "queued by the platform, if it were well formed",
+        ),
+    ] {
+        assert_eq!(ask(path).status, status, "{reason}");
+    }
+    emulator.model("abc").at("wake").then(Answer::platform_error(429));
+    assert_eq!([dev("wake"), dev("predict")], [429, 404], "refused");
+    assert_eq!(dev("wake"), 202);
+    assert_eq!(dev("predict"), 404, "it has no replica yet");
+    assert_eq!(
+        ask("/model/abc/development/predict").text(),
+        r#"{"error":"Model with name model is not ready."}"#
+    );
+    assert_eq!([dev("sync/health"), dev("predict"), dev("sync/health")], [503, 204, 200]);
+
+    emulator.development_sleeps(Kind::Chain, "abc", 0);
+    let paths = ["run_remote", "wake", "run_remote"];
+    let chain = paths.map(|path| ask(&format!("/chain/abc/development/{path}")).status);
+    assert_eq!(chain, [404, 202, 200], "ready at once");
 }
 
 #[test]

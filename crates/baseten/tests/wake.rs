@@ -5,11 +5,13 @@
 #[path = "facades/both.rs"]
 mod both;
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use baseten::{Error, ErrorKind, Meta, READINESS};
-use baseten_emulator::{Answer, Emulator};
+use baseten_emulator::{Answer, Arrival, Emulator, Kind};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 /// A ceiling for what should take seconds, on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -49,17 +51,29 @@ both! {
         }
     }
 
-    fn a_deployment_is_waited_for() {
+    fn a_development_deployment_that_sleeps_is_woken_and_waited_for() {
         let emulator = Emulator::start().unwrap();
-        let model = client!(emulator).model("abc").unwrap().development().unwrap();
-        // Asleep, loading, ready.
-        let probe = emulator.model("abc").at("sync/v1/models/model");
-        probe.then(Answer::platform_error(404)).then(Answer::not_ready());
+        let client = client!(emulator);
+        emulator.development_sleeps(Kind::Model, "abc", 2);
+        let model = client.model("abc").unwrap().development().unwrap();
+        let error = wait(model.predict::<_, Value>(&1)).unwrap_err();
+        assert_eq!((error.status().unwrap().as_u16(), error.attempts().len()), (404, 1));
         assert!(wait(model.wait_until_ready(READINESS, SOON)).unwrap());
-        let paths: Vec<String> =
-            emulator.seen().arrivals().iter().map(|a| format!("{} {}", a.method, a.path)).collect();
-        let ask = "GET /development/sync/v1/models/model";
-        assert_eq!(paths, ["POST /development/wake", ask, ask, ask]);
+        assert_eq!(wait(model.predict::<_, Value>(&1)).unwrap().value["echo"], 1);
+        let asked: Vec<_> = emulator.seen().arrivals().iter().map(|arrival| asked(arrival)).collect();
+        let (run, ask) = ("POST /development/predict", "GET /development/sync/v1/models/model");
+        let expect = [
+            (run, 404), ("POST /development/wake", 202), // asleep
+            (ask, 404), (ask, 503), (ask, 200), // without a replica, loading, ready
+            (run, 200),
+        ];
+        assert_eq!(asked, expect.map(|(line, status)| (line.to_owned(), status)));
+
+        emulator.development_sleeps(Kind::Chain, "c1", 0);
+        let chain = client.chain("c1").unwrap().development().unwrap();
+        assert!(wait(chain.run_remote::<_, Value>(&json!({}))).is_err());
+        assert!(wait(chain.wait_until_ready(READINESS, SOON)).unwrap());
+        assert!(wait(chain.run_remote::<_, Value>(&json!({}))).is_ok());
     }
 
     fn a_wake_that_fails_is_made_again() {
@@ -94,22 +108,82 @@ both! {
     }
 }
 
+/// What a request asked, and what it got.
+fn asked(arrival: &Arrival) -> (String, u16) {
+    (format!("{} {}", arrival.method, arrival.path), arrival.status.unwrap())
+}
+
+/// One client asks once for all that wait: woken once, asked until it is ready and not once more.
+fn assert_one_asked(emulator: &Emulator) {
+    let statuses: Vec<_> = emulator.seen().arrivals().iter().map(|a| a.status.unwrap()).collect();
+    assert_eq!(statuses, [202, 404, 503, 200]);
+}
+
 #[test]
 fn of_many_threads_that_wait_one_asks() {
     use baseten_blocking as facade;
     let emulator = Emulator::start().unwrap();
+    emulator.development_sleeps(Kind::Model, "abc", 2);
     let client = client!(emulator);
-    let probe = emulator.model("abc").at("sync/v1/models/model");
-    probe.then(Answer::not_ready()).then(Answer::not_ready());
     let together = Barrier::new(20);
     std::thread::scope(|scope| {
         for _ in 0..20 {
             scope.spawn(|| {
-                let model = client.model("abc").unwrap();
+                let model = client.model("abc").unwrap().development().unwrap();
                 together.wait();
                 assert!(model.wait_until_ready(READINESS, SOON).unwrap());
             });
         }
     });
-    assert_eq!(emulator.seen().arrivals().len(), 1 + 3, "woken once, asked three times");
+    assert_one_asked(&emulator);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_tasks_that_wait_one_asks() {
+    use baseten as facade;
+    let emulator = Emulator::start().unwrap();
+    emulator.development_sleeps(Kind::Model, "abc", 2);
+    let client = client!(emulator);
+    let mut waits = JoinSet::new();
+    let together = Arc::new(tokio::sync::Barrier::new(20));
+    for _ in 0..20 {
+        let model = client.model("abc").unwrap().development().unwrap();
+        let together = together.clone();
+        waits.spawn(async move {
+            together.wait().await;
+            model.wait_until_ready(READINESS, SOON).await
+        });
+    }
+    while let Some(ready) = waits.join_next().await {
+        assert!(ready.unwrap().unwrap());
+    }
+    assert_one_asked(&emulator);
+}
+
+/// The task that asks may go away, and its turn must not go with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_tasks_another_asks_when_that_one_is_aborted() {
+    use baseten as facade;
+    let emulator = Emulator::start().unwrap();
+    emulator.development_sleeps(Kind::Model, "abc", 2);
+    let client = client!(emulator);
+    let model = client.model("abc").unwrap().development().unwrap();
+    emulator.model("abc").at("wake").then(Answer::status(202).delayed(Duration::from_secs(3600)));
+    let first = model.clone();
+    let first = tokio::spawn(async move { first.wait_until_ready(READINESS, SOON).await });
+    tokio::task::block_in_place(|| {
+        emulator.wait_until(SOON, |seen| !seen.arrivals().is_empty()).unwrap();
+    });
+    let mut waits = JoinSet::new();
+    for _ in 0..19 {
+        let model = model.clone();
+        waits.spawn(async move { model.wait_until_ready(READINESS, SOON).await });
+    }
+    first.abort();
+    while let Some(ready) = waits.join_next().await {
+        assert!(ready.unwrap().unwrap());
+    }
+    let seen = emulator.seen();
+    let asked: Vec<_> = seen.arrivals().iter().skip(1).map(|arrival| arrival.status).collect();
+    assert_eq!(asked, [202, 404, 503, 200].map(Some), "the first was never answered");
 }
