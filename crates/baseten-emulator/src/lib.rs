@@ -39,6 +39,7 @@ mod sleep;
 mod socket;
 mod tls;
 mod truss;
+mod utc;
 mod valve;
 mod websocket;
 mod wire;
