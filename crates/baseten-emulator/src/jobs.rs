@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,6 +17,9 @@ use crate::utc::utc;
 
 /// The largest body of a submission, in bytes.
 const MAX_BODY: usize = 262_144;
+
+/// How long a request is known after its end.
+const KEPT: Duration = Duration::from_secs(3600);
 
 /// The async requests of an emulator. See [`Emulator::jobs`](crate::Emulator::jobs).
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub struct Job {
     on_its_way: bool,
     created: SystemTime,
     changed: SystemTime,
+    /// When it was over; `None` while it is not.
+    ended: Option<Instant>,
     ahead: VecDeque<JobStatus>,
 }
 
@@ -82,6 +87,7 @@ pub struct JobError {
 #[derive(Debug)]
 struct State {
     script: Vec<JobStatus>,
+    kept: Duration,
     jobs: Vec<Job>,
 }
 
@@ -90,7 +96,7 @@ impl Jobs {
     pub(crate) fn new() -> (Self, UnboundedReceiver<String>) {
         let script = vec![JobStatus::Queued, JobStatus::InProgress, JobStatus::Succeeded];
         let (over, to_deliver) = unbounded_channel();
-        let state = Arc::new(Mutex::new(State { script, jobs: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { script, kept: KEPT, jobs: Vec::new() }));
         (Self { state, over }, to_deliver)
     }
 
@@ -118,7 +124,14 @@ impl Jobs {
         known
     }
 
-    /// All jobs, in order of submission.
+    /// How long after its end a job is known to those who ask for its status or cancel it; 404 from then on.
+    /// Holds for all jobs, at once. Default: an hour, as Baseten does. With none, the end is told once, to
+    /// whom it is told first.
+    pub fn forget_after(&self, kept: Duration) {
+        self.lock().kept = kept;
+    }
+
+    /// All jobs, in order of submission, those that are forgotten too.
     pub fn all(&self) -> Vec<Job> {
         self.lock().jobs.clone()
     }
@@ -152,6 +165,7 @@ impl Jobs {
             on_its_way: false,
             created: now,
             changed: now,
+            ended: None,
             ahead: state.script.iter().copied().collect(),
         };
         if let Some(last) = job.ahead.back().copied().filter(|_| job.has_local_webhook()) {
@@ -269,7 +283,10 @@ impl Jobs {
 
 impl State {
     fn find(&mut self, target: &Target, request_id: &str) -> Option<&mut Job> {
-        self.jobs.iter_mut().find(|job| job.request_id == request_id && job.is_of(target))
+        let kept = self.kept;
+        let known = |job: &&mut Job| job.ended.is_none_or(|at| at.elapsed() < kept);
+        let mut jobs = self.jobs.iter_mut().filter(known);
+        jobs.find(|job| job.request_id == request_id && job.is_of(target))
     }
 }
 
@@ -283,6 +300,10 @@ impl Job {
             self.changed = SystemTime::now();
         }
         self.status = status;
+        self.ended = match status {
+            JobStatus::Queued | JobStatus::InProgress => None,
+            _ => self.ended.or_else(|| Some(Instant::now())),
+        };
         self.errors = match status {
             JobStatus::Failed => vec![JobError {
                 code: "MODEL_PREDICT_ERROR".into(),

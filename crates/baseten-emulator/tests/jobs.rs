@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator, JobStatus};
 use common::{Reply, exchange, post};
 use serde_json::{Value, json};
@@ -71,6 +73,40 @@ fn cancels_only_what_is_queued() {
     let job = call(&emulator, "GET", &format!("/model/abc/async_request/{second}"), "").1;
     assert_eq!(job["errors"][0]["code"], "MODEL_PREDICT_ERROR");
     assert!(!emulator.jobs().set("nope", JobStatus::Failed));
+}
+
+#[test]
+fn a_job_is_forgotten_some_time_after_its_end() {
+    let emulator = Emulator::start().unwrap();
+    let jobs = emulator.jobs();
+    let submitted =
+        || submit(&emulator, "/model/abc/production/async_predict", json!({ "model_input": 1 }));
+    let ask = |method, id: &str| {
+        let (status, body) = call(&emulator, method, &format!("/model/abc/async_request/{id}"), "");
+        (status, body["status"].as_str().map(str::to_owned))
+    };
+    let told = |status: &str| (200, Some(status.to_owned()));
+    let gone = (404, None);
+
+    jobs.forget_after(Duration::ZERO);
+    let id = submitted();
+    let statuses = [(); 4].map(|()| ask("GET", &id));
+    let expect = [told("QUEUED"), told("IN_PROGRESS"), told("SUCCEEDED"), gone.clone()];
+    assert_eq!(statuses, expect, "the end is told once");
+    assert_eq!(ask("DELETE", &id), gone);
+    assert_eq!(jobs.all()[0].status, JobStatus::Succeeded, "not by a test");
+    jobs.forget_after(Duration::from_secs(3600));
+    assert_eq!(ask("GET", &id), told("SUCCEEDED"), "the time holds for all jobs");
+
+    jobs.forget_after(Duration::ZERO);
+    for end in [JobStatus::Failed, JobStatus::Expired, JobStatus::WebhookFailed] {
+        let id = submitted();
+        assert!(jobs.set(&id, end));
+        assert_eq!(ask("GET", &id), gone, "{end:?}");
+    }
+    let id = submitted();
+    assert_eq!(ask("DELETE", &id).0, 200);
+    assert_eq!(ask("GET", &id), gone, "cancelled is an end");
 }
 
 #[test]

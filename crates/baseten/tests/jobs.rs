@@ -243,6 +243,33 @@ both! {
         assert_eq!(last.unwrap().status, RunStatus::Queued);
     }
 
+    fn a_run_is_gone_an_hour_after_its_end() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        emulator.jobs().forget_after(Duration::ZERO); // an hour, but nobody waits for it
+        emulator.jobs().script([JobStatus::Succeeded]);
+        let job = wait(model.submit(&new())).unwrap().value;
+        let JobOutcome::Settled(_) = wait(job.wait(SOON)).unwrap() else { panic!("told once") };
+        assert_eq!(wait(job.wait(SOON)).unwrap(), JobOutcome::Gone(None));
+        for error in [wait(job.status()).unwrap_err(), wait(job.cancel()).unwrap_err()] {
+            assert_eq!((error.status().unwrap().as_u16(), error.attempts().len()), (404, 1));
+            assert!(error.to_string().contains("async request not found"), "{error}");
+        }
+
+        // It ends, and is forgotten, between two questions.
+        emulator.jobs().script([JobStatus::InProgress]);
+        let job = wait(model.submit(&new())).unwrap().value;
+        let asked = emulator.seen().arrivals().len();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                emulator.wait_until(SOON, |seen| seen.ended() > asked).unwrap();
+                assert!(emulator.jobs().set(job.id(), JobStatus::Succeeded));
+            });
+            let JobOutcome::Gone(last) = wait(job.wait(SOON)).unwrap() else { panic!("not gone") };
+            assert_eq!(last.unwrap().status, RunStatus::InProgress, "what was known of it");
+        });
+    }
+
     fn questions_are_paced() {
         let emulator = Emulator::start().unwrap();
         let client = client!(emulator);
