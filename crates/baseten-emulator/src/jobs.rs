@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::allowance::Allowance;
 use crate::answer::Answer;
 use crate::delivery;
 use crate::route::{Kind, Stage, Target};
@@ -20,6 +21,9 @@ const MAX_BODY: usize = 262_144;
 
 /// How long a request is known after its end.
 const KEPT: Duration = Duration::from_secs(3600);
+
+/// How many questions about requests are answered within a second.
+const QUESTIONS: usize = 20;
 
 /// The async requests of an emulator. See [`Emulator::jobs`](crate::Emulator::jobs).
 #[derive(Clone, Debug)]
@@ -88,6 +92,7 @@ pub struct JobError {
 struct State {
     script: Vec<JobStatus>,
     kept: Duration,
+    questions: Allowance,
     jobs: Vec<Job>,
 }
 
@@ -96,8 +101,9 @@ impl Jobs {
     pub(crate) fn new() -> (Self, UnboundedReceiver<String>) {
         let script = vec![JobStatus::Queued, JobStatus::InProgress, JobStatus::Succeeded];
         let (over, to_deliver) = unbounded_channel();
-        let state = Arc::new(Mutex::new(State { script, kept: KEPT, jobs: Vec::new() }));
-        (Self { state, over }, to_deliver)
+        let questions = Allowance::new(QUESTIONS);
+        let state = State { script, kept: KEPT, questions, jobs: Vec::new() };
+        (Self { state: Arc::new(Mutex::new(state)), over }, to_deliver)
     }
 
     /// The statuses that jobs submitted from now on tell, one each time they are asked; the last
@@ -129,6 +135,13 @@ impl Jobs {
     /// whom it is told first.
     pub fn forget_after(&self, kept: Duration) {
         self.lock().kept = kept;
+    }
+
+    /// How many requests for status, cancel and queue status, taken together, are answered within any one
+    /// second; the others get 429. `None`: all of them. Default: 20, as in Baseten's API description.
+    /// Submissions are not limited.
+    pub fn limit(&self, per_second: Option<usize>) {
+        self.lock().questions.per_second = per_second;
     }
 
     /// All jobs, in order of submission, those that are forgotten too.
@@ -179,6 +192,9 @@ impl Jobs {
     /// `GET /async_request/{id}`.
     pub(crate) fn status(&self, target: &Target, request_id: &str) -> Answer {
         let mut state = self.lock();
+        if let Some(refusal) = state.refusal() {
+            return refusal;
+        }
         let Some(job) = state.find(target, request_id) else { return unknown() };
         if let Some(next) = job.ahead.pop_front() {
             self.enter(job, next);
@@ -198,6 +214,9 @@ impl Jobs {
     /// `DELETE /async_request/{id}`.
     pub(crate) fn cancel(&self, target: &Target, request_id: &str) -> Answer {
         let mut state = self.lock();
+        if let Some(refusal) = state.refusal() {
+            return refusal;
+        }
         let Some(job) = state.find(target, request_id) else { return unknown() };
         let canceled = job.status == JobStatus::Queued;
         let message = if canceled {
@@ -212,7 +231,10 @@ impl Jobs {
 
     /// `GET …/async_queue_status`.
     pub(crate) fn queue(&self, target: &Target) -> Answer {
-        let state = self.lock();
+        let mut state = self.lock();
+        if let Some(refusal) = state.refusal() {
+            return refusal;
+        }
         let count = |status| {
             let of_target = state.jobs.iter().filter(|job| job.is_of(target));
             of_target.filter(|job| job.status == status).count()
@@ -282,6 +304,14 @@ impl Jobs {
 }
 
 impl State {
+    /// What a question gets that is one too many.
+    fn refusal(&mut self) -> Option<Answer> {
+        let allowed = self.questions.take(Instant::now());
+        // The text is ours; the code is of the API description.
+        let error = json!({ "error": "Too many requests", "error_code": "rate_limited" });
+        (!allowed).then(|| Answer::json(error).with_status(429))
+    }
+
     fn find(&mut self, target: &Target, request_id: &str) -> Option<&mut Job> {
         let kept = self.kept;
         let known = |job: &&mut Job| job.ended.is_none_or(|at| at.elapsed() < kept);

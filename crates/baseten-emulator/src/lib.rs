@@ -16,6 +16,7 @@
 //!
 //! Pipelined requests are answered, but positions of faults are not exact for them.
 
+mod allowance;
 mod answer;
 mod body;
 mod builder;

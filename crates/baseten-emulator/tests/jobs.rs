@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator, JobStatus};
 use common::{Reply, exchange, post};
@@ -107,6 +107,43 @@ fn a_job_is_forgotten_some_time_after_its_end() {
     let id = submitted();
     assert_eq!(ask("DELETE", &id).0, 200);
     assert_eq!(ask("GET", &id), gone, "cancelled is an end");
+}
+
+#[test]
+fn questions_are_answered_up_to_so_many_a_second() {
+    // (method, path) of the n-th question
+    let question = |id: &str, n: usize| match n % 3 {
+        0 => ("GET", format!("/model/abc/async_request/{id}")),
+        1 => ("DELETE", format!("/model/abc/async_request/{id}")),
+        _ => ("GET", "/model/abc/production/async_queue_status".to_owned()),
+    };
+    // On a machine so slow that they take a second, there is nothing to see, and it begins anew.
+    let (emulator, id) = loop {
+        let emulator = Emulator::start().unwrap();
+        let path = "/model/abc/production/async_predict";
+        let id = submit(&emulator, path, json!({ "model_input": 1 }));
+        let began = Instant::now();
+        let answers: Vec<_> = (0..24)
+            .map(|n| question(&id, n))
+            .map(|(method, path)| call(&emulator, method, &path, ""))
+            .collect();
+        if began.elapsed() < Duration::from_secs(1) {
+            let (answered, refused) = answers.split_at(20);
+            assert!(answered.iter().all(|(status, _)| *status == 200), "{answers:?}");
+            let refusal = json!({ "error": "Too many requests", "error_code": "rate_limited" });
+            assert!(refused.iter().all(|answer| *answer == (429, refusal.clone())), "{answers:?}");
+            break (emulator, id);
+        }
+    };
+    let ask = |n| {
+        let (method, path) = question(&id, n);
+        call(&emulator, method, &path, "").0
+    };
+    emulator.jobs().limit(Some(0));
+    assert!((0..3).all(|n| ask(n) == 429));
+    submit(&emulator, "/model/abc/production/async_predict", json!({ "model_input": 1 }));
+    emulator.jobs().limit(None);
+    assert!((0..60).all(|n| ask(n) == 200));
 }
 
 #[test]

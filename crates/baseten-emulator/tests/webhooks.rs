@@ -53,6 +53,7 @@ fn status(emulator: &Emulator, id: &str) -> Value {
 
 /// The job once its webhook is not pending any more.
 fn settled(emulator: &Emulator, id: &str) -> (Value, Job) {
+    emulator.jobs().limit(None);
     for _ in 0..2000 {
         let status = status(emulator, id);
         if status["webhook_status"] != "PENDING" {

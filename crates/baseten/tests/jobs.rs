@@ -297,6 +297,11 @@ fn most_questions_in_a_second(emulator: &Emulator) -> usize {
     times.iter().map(within).max().unwrap_or_default()
 }
 
+/// How many questions came beyond the limit of the platform.
+fn refusals(emulator: &Emulator) -> usize {
+    emulator.seen().arrivals().iter().filter(|arrival| arrival.status == Some(429)).count()
+}
+
 #[tokio::test]
 async fn many_tasks_wait_below_the_limit() {
     use baseten as facade;
@@ -313,6 +318,7 @@ async fn many_tasks_wait_below_the_limit() {
     }
     let most = most_questions_in_a_second(&emulator);
     assert!((2..20).contains(&most), "{most}");
+    assert_eq!(refusals(&emulator), 0);
 }
 
 #[test]
@@ -331,4 +337,26 @@ fn many_threads_wait_below_the_limit() {
     });
     let most = most_questions_in_a_second(&emulator);
     assert!((2..20).contains(&most), "{most}");
+    assert_eq!(refusals(&emulator), 0);
+}
+
+/// They share an organisation's limit, know nothing of each other, and both think it higher than it is.
+#[tokio::test]
+async fn two_clients_beyond_the_limit_wait_all_the_same() {
+    use baseten as facade;
+    let emulator = Emulator::start().unwrap();
+    emulator.jobs().script([JobStatus::Succeeded]);
+    emulator.jobs().limit(Some(10));
+    let mut waits = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let model = client!(emulator).model("abc").unwrap();
+        for _ in 0..15 {
+            let job = model.submit(&new()).await.unwrap().value;
+            waits.spawn(async move { job.wait(SOON).await.unwrap() });
+        }
+    }
+    while let Some(outcome) = waits.join_next().await {
+        assert!(matches!(outcome.unwrap(), JobOutcome::Settled(_)));
+    }
+    assert!(refusals(&emulator) > 0, "they have met the limit");
 }
