@@ -14,10 +14,8 @@ use crate::allowance::Allowance;
 use crate::answer::Answer;
 use crate::delivery;
 use crate::route::{Kind, Stage, Target};
+use crate::submission;
 use crate::utc::utc;
-
-/// The largest body of a submission, in bytes.
-const MAX_BODY: usize = 262_144;
 
 /// How long a request is known after its end.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -151,21 +149,10 @@ impl Jobs {
 
     /// `POST …/async_predict` and `…/async_run_remote`.
     pub(crate) fn submit(&self, target: &Target, request_id: &str, body: &[u8]) -> Answer {
-        if body.len() > MAX_BODY {
-            let text = format!(
-                "payload size of {} bytes exceeds maximum size of {MAX_BODY} bytes",
-                body.len()
-            );
-            return Answer::json(json!({ "error": text })).with_status(413);
-        }
-        let Ok(submission) = serde_json::from_slice::<Value>(body) else {
-            return Answer::platform_error(400);
+        let submission = match submission::read(target.kind, body) {
+            Ok(submission) => submission,
+            Err(refusal) => return refusal,
         };
-        // A chain's input stands bare in the specification, enveloped in the documentation.
-        if target.kind == Kind::Model && submission.get("model_input").is_none() {
-            let error = json!({ "error": "model_input: field required" });
-            return Answer::json(error).with_status(400);
-        }
         let mut state = self.lock();
         let now = SystemTime::now();
         let mut job = Job {

@@ -38,6 +38,7 @@ mod server;
 mod service;
 mod sleep;
 mod socket;
+mod submission;
 mod tls;
 mod truss;
 mod utc;

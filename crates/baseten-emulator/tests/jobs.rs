@@ -158,6 +158,8 @@ fn refuses_bad_submissions_and_strangers() {
         (post("{"), 400, "not JSON"),
         (post("{}"), 400, "no model_input"),
         (post(&large), 413, "over 256 KiB"),
+        (post(r#"{"model_input": 1, "priority": 3}"#), 400, "0, 1 and 2"),
+        (post(r#"{"model_input": 1, "webhook_endpoint": "http://example.com"}"#), 400, "not https"),
         (call(&emulator, "GET", "/model/abc/async_request/nope", ""), 404, "unknown id"),
         (call(&emulator, "GET", &format!("/model/xyz/async_request/{id}"), ""), 404, "another's"),
     ];
@@ -165,6 +167,7 @@ fn refuses_bad_submissions_and_strangers() {
         assert_eq!(status, expected, "{reason}");
         assert!(body["error"].is_string(), "{reason}");
     }
+    assert_eq!(emulator.jobs().all().len(), 1, "the others are no jobs");
     let text =
         format!("payload size of {} bytes exceeds maximum size of 262144 bytes", large.len());
     assert_eq!(post(&large).1["error"], text);
