@@ -19,6 +19,7 @@ use crate::jobs::Jobs;
 const ATTEMPTS: usize = 2;
 /// How long a receiver may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How much of an answer is read.
 const ANSWER_MAX: u64 = 64 * 1024;
 
@@ -96,13 +97,17 @@ impl Receiver {
         )
     }
 
-    /// The status of the answer.
+    /// The status of the answer. What follows it is read, but not waited for: a receiver may keep the
+    /// connection.
     async fn post(&self, head: &str, body: &str) -> io::Result<u16> {
         let mut socket = TcpStream::connect(self.address).await?;
         socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
-        let mut answer = Vec::new();
-        socket.take(ANSWER_MAX).read_to_end(&mut answer).await?;
-        let status = answer.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
+        let mut begin = [0; b"HTTP/1.1 200".len()];
+        socket.read_exact(&mut begin).await?;
+        tokio::spawn(tokio::time::timeout(PATIENCE, async move {
+            tokio::io::copy(&mut socket.take(ANSWER_MAX), &mut tokio::io::sink()).await
+        }));
+        let status = begin.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
         let status = status.and_then(|digits| std::str::from_utf8(digits).ok());
         status
             .and_then(|digits| digits.parse().ok())

@@ -223,8 +223,9 @@ impl Jobs {
             return refusal;
         }
         let count = |status| {
-            let of_target = state.jobs.iter().filter(|job| job.is_of(target));
-            of_target.filter(|job| job.status == status).count()
+            let there = state.jobs.iter().filter(|job| job.is_of(target));
+            let there = there.filter(|job| deployment(&job.target) == deployment(target));
+            there.filter(|job| job.status == status).count()
         };
         Answer::json(json!({
             id_field(target.kind): target.id,
@@ -238,7 +239,7 @@ impl Jobs {
     pub(crate) fn webhook(&self, request_id: &str) -> Option<(String, String)> {
         let state = self.lock();
         let job = state.jobs.iter().find(|job| job.request_id == request_id)?;
-        let url = job.submission.get("webhook_endpoint")?.as_str()?.to_owned();
+        let url = job.webhook_endpoint()?.to_owned();
         let input = job.submission.get("model_input").unwrap_or(&job.submission);
         let output = json!({ "echo": input, "model": job.target.id });
         let body = json!({
@@ -326,20 +327,29 @@ impl Job {
                 code: "MODEL_PREDICT_ERROR".into(),
                 message: "Internal Server Error (in model/chainlet).".into(),
             }],
+            // How the platform puts it is not documented.
+            JobStatus::Expired => vec![JobError {
+                code: "MODEL_PREDICT_TIMEOUT".into(),
+                message: "The request expired in the queue".into(),
+            }],
             JobStatus::WebhookFailed => std::mem::take(&mut self.errors),
             _ => Vec::new(),
         };
     }
 
+    /// Where the output is to be posted. In bare arguments of a chain the name means nothing.
+    fn webhook_endpoint(&self) -> Option<&str> {
+        self.submission.get("model_input")?;
+        self.submission.get("webhook_endpoint")?.as_str()
+    }
+
     fn has_local_webhook(&self) -> bool {
-        let url = self.submission.get("webhook_endpoint").and_then(Value::as_str);
-        url.is_some_and(delivery::is_local)
+        self.webhook_endpoint().is_some_and(delivery::is_local)
     }
 
     fn webhook_status(&self) -> &'static str {
-        let asked = self.submission.get("webhook_endpoint").is_some_and(|url| !url.is_null());
         match self.status {
-            _ if !asked => "NO_WEBHOOK_PROVIDED",
+            _ if self.webhook_endpoint().is_none() => "NO_WEBHOOK_PROVIDED",
             JobStatus::Queued | JobStatus::InProgress => "PENDING",
             _ if self.on_its_way => "PENDING",
             JobStatus::Canceled => "CANCELED",
@@ -361,9 +371,12 @@ fn id_field(kind: Kind) -> &'static str {
     }
 }
 
-fn deployment(target: &Target) -> &str {
+/// The id of the deployment that a target leads to.
+fn deployment(target: &Target) -> String {
     match &target.stage {
-        Stage::Deployment(id) => id,
-        _ => "emulated",
+        Stage::Deployment(id) => id.clone(),
+        Stage::Production | Stage::Bare => "in-production".into(),
+        Stage::Development => "in-development".into(),
+        Stage::Environment(name) | Stage::Regional(name) => format!("in-{name}"),
     }
 }

@@ -76,6 +76,31 @@ fn cancels_only_what_is_queued() {
 }
 
 #[test]
+fn each_deployment_has_a_queue_of_its_own() {
+    let emulator = Emulator::start().unwrap();
+    emulator.jobs().script([]);
+    let input = json!({ "model_input": 1 });
+    for place in ["production", "environments/production", "environments/qa", "deployment/d1"] {
+        submit(&emulator, &format!("/model/abc/{place}/async_predict"), input.clone());
+    }
+    submit(&emulator, "/model/xyz/production/async_predict", input);
+    // (deployment, queued there, reason)
+    for (place, queued, reason) in [
+        ("production", 2, "by either name"),
+        ("environments/production", 2, "by either name"),
+        ("environments/qa", 1, "another environment"),
+        ("development", 0, "another environment"),
+        ("deployment/d1", 1, "one deployment"),
+        ("deployment/d2", 0, "another one"),
+    ] {
+        let path = format!("/model/abc/{place}/async_queue_status");
+        let told = call(&emulator, "GET", &path, "").1;
+        assert_eq!(told["num_queued_requests"], queued, "{place}: {reason}");
+        assert!(told["deployment_id"].is_string());
+    }
+}
+
+#[test]
 fn a_job_is_forgotten_some_time_after_its_end() {
     let emulator = Emulator::start().unwrap();
     let jobs = emulator.jobs();

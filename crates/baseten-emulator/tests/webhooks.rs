@@ -6,7 +6,7 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use baseten_emulator::{Emulator, Job, JobStatus};
 use baseten_webhook::{Secret, Verifier, Webhook};
@@ -124,11 +124,57 @@ fn a_run_is_delivered_when_it_is_over_and_not_before() {
     let id = submit(&emulator, "/model/abc/production/async_predict", &body);
     assert_eq!(status(&emulator, &id)["webhook_status"], "PENDING");
     assert!(emulator.jobs().all()[0].posted.is_empty());
-    emulator.jobs().set(&id, JobStatus::Failed);
+    emulator.jobs().set(&id, JobStatus::Succeeded);
     let webhook = Webhook::parse(&received.join().unwrap()[0].1).unwrap();
-    assert_eq!(webhook.data.map(|data| data.get().to_owned()), None);
-    assert_eq!(webhook.errors[0].code.to_string(), "MODEL_PREDICT_ERROR");
-    assert_eq!(settled(&emulator, &id).0["status"], "FAILED");
+    assert_eq!(webhook.output::<Value>().unwrap(), json!({"echo": 1, "model": "abc"}));
+    assert_eq!(settled(&emulator, &id).0["status"], "SUCCEEDED");
+}
+
+#[test]
+fn a_run_that_did_not_end_well_has_errors_and_no_output() {
+    for (end, code) in
+        [(JobStatus::Failed, "MODEL_PREDICT_ERROR"), (JobStatus::Expired, "MODEL_PREDICT_TIMEOUT")]
+    {
+        let emulator = Emulator::start().unwrap();
+        emulator.jobs().script([end]);
+        let (url, received) = receiver(&[200]);
+        let body = json!({ "model_input": 1, "webhook_endpoint": url });
+        let id = submit(&emulator, "/model/abc/production/async_predict", &body);
+        let webhook = Webhook::parse(&received.join().unwrap()[0].1).unwrap();
+        assert_eq!(webhook.data.map(|data| data.get().to_owned()), None, "{end:?}");
+        assert_eq!(webhook.errors[0].code.to_string(), code);
+        let told = settled(&emulator, &id).0;
+        assert_eq!((&told["status"], &told["errors"][0]["code"]), (&json!(end), &json!(code)));
+    }
+}
+
+#[test]
+fn a_receiver_may_keep_the_connection() {
+    let emulator = Emulator::start().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let body = json!({ "model_input": 1, "webhook_endpoint": url });
+    let id = submit(&emulator, "/model/abc/production/async_predict", &body);
+    let mut socket = listener.accept().unwrap().0;
+    let began = Instant::now();
+    socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let (_, job) = settled(&emulator, &id);
+    assert_eq!(job.posted, [Some(200)]);
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "it does not wait for the end of the connection"
+    );
+    drop(socket);
+}
+
+#[test]
+fn a_name_in_bare_arguments_is_no_webhook() {
+    let emulator = Emulator::start().unwrap();
+    let arguments = json!({ "n": 1, "webhook_endpoint": "http://127.0.0.1:9/" });
+    let id = submit(&emulator, "/chain/c1/production/async_run_remote", &arguments);
+    let reply = post(&format!("/chain/c1/async_request/{id}"), "").replacen("POST", "GET", 1);
+    let told: Value = serde_json::from_slice(&exchange(&emulator, reply.as_bytes()).body).unwrap();
+    assert_eq!(told["webhook_status"], "NO_WEBHOOK_PROVIDED");
 }
 
 #[test]
