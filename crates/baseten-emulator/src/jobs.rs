@@ -2,20 +2,17 @@
 //! describes them. Nothing is run: a job's statuses are a list that each status request moves on. One
 //! whose webhook is on this machine goes through it by itself, and then has its webhook delivered.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::allowance::Allowance;
 use crate::answer::Answer;
-use crate::delivery;
-use crate::route::{Kind, Stage, Target};
+use crate::job::{Job, JobStatus, deployment, id_field};
+use crate::route::Target;
 use crate::submission;
-use crate::utc::utc;
 
 /// How long a request is known after its end.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -29,61 +26,6 @@ pub struct Jobs {
     state: Arc<Mutex<State>>,
     /// Ids of jobs whose webhook is to be delivered.
     over: UnboundedSender<String>,
-}
-
-/// An async request.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Job {
-    /// Its id, as the submission's answer had it.
-    pub request_id: String,
-    /// The model or chain it is for.
-    pub target: Target,
-    /// The body of the submission.
-    pub submission: Value,
-    /// Where it stands.
-    pub status: JobStatus,
-    /// What went wrong, if it failed.
-    pub errors: Vec<JobError>,
-    /// What its webhook's receiver answered, attempt by attempt; `None` is no answer.
-    pub posted: Vec<Option<u16>>,
-    /// Whether its webhook is on its way.
-    on_its_way: bool,
-    created: SystemTime,
-    changed: SystemTime,
-    /// When it was over; `None` while it is not.
-    ended: Option<Instant>,
-    ahead: VecDeque<JobStatus>,
-}
-
-/// Where an async request stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[non_exhaustive]
-pub enum JobStatus {
-    /// Waits. The only status in which it can be cancelled.
-    Queued,
-    /// Runs.
-    InProgress,
-    /// Has run.
-    Succeeded,
-    /// Has failed.
-    Failed,
-    /// Waited too long.
-    Expired,
-    /// Was cancelled.
-    Canceled,
-    /// Has run, but its webhook could not be delivered.
-    WebhookFailed,
-}
-
-/// Why an async request failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobError {
-    /// `MODEL_PREDICT_ERROR`, `MODEL_PREDICT_TIMEOUT`, `MODEL_NOT_READY` and others.
-    pub code: String,
-    /// In words.
-    pub message: String,
 }
 
 #[derive(Debug)]
@@ -154,20 +96,8 @@ impl Jobs {
             Err(refusal) => return refusal,
         };
         let mut state = self.lock();
-        let now = SystemTime::now();
-        let mut job = Job {
-            request_id: request_id.into(),
-            target: target.clone(),
-            submission,
-            status: JobStatus::Queued,
-            errors: Vec::new(),
-            posted: Vec::new(),
-            on_its_way: false,
-            created: now,
-            changed: now,
-            ended: None,
-            ahead: state.script.iter().copied().collect(),
-        };
+        let ahead = state.script.iter().copied().collect();
+        let mut job = Job::new(request_id, target, submission, ahead);
         if let Some(last) = job.ahead.back().copied().filter(|_| job.has_local_webhook()) {
             job.ahead.clear();
             self.enter(&mut job, last);
@@ -186,16 +116,7 @@ impl Jobs {
         if let Some(next) = job.ahead.pop_front() {
             self.enter(job, next);
         }
-        Answer::json(json!({
-            "request_id": job.request_id,
-            id_field(target.kind): target.id,
-            "deployment_id": deployment(&job.target),
-            "status": job.status,
-            "webhook_status": job.webhook_status(),
-            "created_at": utc(job.created),
-            "status_at": utc(job.changed),
-            "errors": job.errors,
-        }))
+        Answer::json(job.told())
     }
 
     /// `DELETE /async_request/{id}`.
@@ -239,19 +160,7 @@ impl Jobs {
     pub(crate) fn webhook(&self, request_id: &str) -> Option<(String, String)> {
         let state = self.lock();
         let job = state.jobs.iter().find(|job| job.request_id == request_id)?;
-        let url = job.webhook_endpoint()?.to_owned();
-        let input = job.submission.get("model_input").unwrap_or(&job.submission);
-        let output = json!({ "echo": input, "model": job.target.id });
-        let body = json!({
-            "request_id": job.request_id,
-            id_field(job.target.kind): job.target.id,
-            "deployment_id": deployment(&job.target),
-            "type": "async_request_completed",
-            "time": utc(SystemTime::now()),
-            "data": if job.errors.is_empty() { output } else { Value::Null },
-            "errors": job.errors,
-        });
-        Some((url, body.to_string()))
+        job.webhook()
     }
 
     /// The receiver of a job's webhook has answered, or not.
@@ -302,81 +211,11 @@ impl State {
 
     fn find(&mut self, target: &Target, request_id: &str) -> Option<&mut Job> {
         let kept = self.kept;
-        let known = |job: &&mut Job| job.ended.is_none_or(|at| at.elapsed() < kept);
-        let mut jobs = self.jobs.iter_mut().filter(known);
+        let mut jobs = self.jobs.iter_mut().filter(|job| job.is_known(kept));
         jobs.find(|job| job.request_id == request_id && job.is_of(target))
-    }
-}
-
-impl Job {
-    fn is_of(&self, target: &Target) -> bool {
-        (self.target.kind, &self.target.id) == (target.kind, &target.id)
-    }
-
-    fn enter(&mut self, status: JobStatus) {
-        if self.status != status {
-            self.changed = SystemTime::now();
-        }
-        self.status = status;
-        self.ended = match status {
-            JobStatus::Queued | JobStatus::InProgress => None,
-            _ => self.ended.or_else(|| Some(Instant::now())),
-        };
-        self.errors = match status {
-            JobStatus::Failed => vec![JobError {
-                code: "MODEL_PREDICT_ERROR".into(),
-                message: "Internal Server Error (in model/chainlet).".into(),
-            }],
-            // How the platform puts it is not documented.
-            JobStatus::Expired => vec![JobError {
-                code: "MODEL_PREDICT_TIMEOUT".into(),
-                message: "The request expired in the queue".into(),
-            }],
-            JobStatus::WebhookFailed => std::mem::take(&mut self.errors),
-            _ => Vec::new(),
-        };
-    }
-
-    /// Where the output is to be posted. In bare arguments of a chain the name means nothing.
-    fn webhook_endpoint(&self) -> Option<&str> {
-        self.submission.get("model_input")?;
-        self.submission.get("webhook_endpoint")?.as_str()
-    }
-
-    fn has_local_webhook(&self) -> bool {
-        self.webhook_endpoint().is_some_and(delivery::is_local)
-    }
-
-    fn webhook_status(&self) -> &'static str {
-        match self.status {
-            _ if self.webhook_endpoint().is_none() => "NO_WEBHOOK_PROVIDED",
-            JobStatus::Queued | JobStatus::InProgress => "PENDING",
-            _ if self.on_its_way => "PENDING",
-            JobStatus::Canceled => "CANCELED",
-            JobStatus::WebhookFailed => "FAILED",
-            JobStatus::Succeeded | JobStatus::Failed | JobStatus::Expired => "SUCCEEDED",
-        }
     }
 }
 
 fn unknown() -> Answer {
     Answer::json(json!({ "error": "async request not found" })).with_status(404)
-}
-
-fn id_field(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Model => "model_id",
-        Kind::Chain => "chain_id",
-        Kind::ModelApis => "model",
-    }
-}
-
-/// The id of the deployment that a target leads to.
-fn deployment(target: &Target) -> String {
-    match &target.stage {
-        Stage::Deployment(id) => id.clone(),
-        Stage::Production | Stage::Bare => "in-production".into(),
-        Stage::Development => "in-development".into(),
-        Stage::Environment(name) | Stage::Regional(name) => format!("in-{name}"),
-    }
 }

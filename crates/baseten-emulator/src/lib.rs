@@ -25,6 +25,7 @@ mod desk;
 mod emulator;
 mod fault;
 mod frame;
+mod job;
 mod jobs;
 mod link;
 mod model_apis;
@@ -52,7 +53,8 @@ pub use desk::Route;
 pub use emulator::{DUMMY_KEY, Emulator};
 pub use fault::{Action, At, Fault, Layer, Step, When};
 pub use frame::Frame;
-pub use jobs::{Job, JobError, JobStatus, Jobs};
+pub use job::{Job, JobError, JobStatus};
+pub use jobs::Jobs;
 pub use route::{Kind, Operation, Stage, Target};
 pub use seen::{Arrival, Closer, Connection, Outcome, Seen, TimedOut};
 
