@@ -136,24 +136,25 @@ impl WebSocket {
         self.receiver.closed()
     }
 
-    /// Says goodbye and waits until the server has answered, for 10 s at most; messages that come
-    /// meanwhile are dropped. Use [`WebSocket::split`] and [`Sender::close`] to receive them.
+    /// Says goodbye and waits until the server has answered, for 10 s at most in all, also where the server
+    /// takes nothing and what was to be sent before is still in the queue; messages that come meanwhile
+    /// are dropped. Use [`WebSocket::split`] and [`Sender::close`] to receive them.
     ///
     /// # Errors
     /// [`ErrorKind::Request`] for a code that is never sent (1005, 1006, 1015, those that RFC 6455
     /// reserves) or a reason over 123 bytes: nothing was said then. A server that is gone already is no
     /// error.
     pub async fn close(mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        match self.sender.close(code, reason).await {
-            Err(error) if error.kind() == ErrorKind::Request => return Err(error),
-            // Nobody is left to hear it.
-            Err(_) => return Ok(()),
-            Ok(()) => {}
+        let said_and_answered = async {
+            self.sender.close(code, reason).await?;
+            while self.receiver.receive().await?.is_some() {}
+            Ok::<(), Error>(())
+        };
+        match tokio::time::timeout(GOODBYE, said_and_answered).await {
+            Ok(Err(error)) if error.kind() == ErrorKind::Request => Err(error),
+            // Late or never, or nobody is left to hear it: the socket is closed all the same.
+            _ => Ok(()),
         }
-        let answered = async { while let Ok(Some(_)) = self.receiver.receive().await {} };
-        // Late or never: the socket is closed all the same.
-        let _ = tokio::time::timeout(GOODBYE, answered).await;
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::future::ready;
 use std::io::Read;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -11,9 +12,9 @@ use std::time::Duration;
 use baseten_core::Delivery;
 use baseten_emulator::{Answer, Emulator, Fault, Frame};
 use baseten_transport::Options;
-use baseten_websocket::{ErrorKind, Message, WebSocket};
+use baseten_websocket::{CloseCode, ErrorKind, Message, WebSocket};
 use common::{idle, peer, upgrade, upgrade_at};
-use tokio::time::{pause, sleep, timeout};
+use tokio::time::{Instant, pause, resume, sleep, timeout};
 
 fn text(text: &str) -> Option<Message> {
     Some(text.into())
@@ -115,4 +116,32 @@ async fn waits_that_are_dropped_count_and_what_lies_between_them_does_not() {
         assert!(ticks < 20, "the server is never given up");
     };
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+}
+
+/// As above: the seconds are tokio's.
+#[tokio::test]
+async fn a_goodbye_is_over_after_ten_seconds_whoever_listens() {
+    //   idle clock    is the socket full?
+    for (limit, full) in [
+        (None, true), // nothing else would ever end it
+        (millis(25_000), true),
+        (None, false), // it is said, and never answered
+        (millis(25_000), false),
+    ] {
+        let (mut socket, _server) = to_nobody(limit).await;
+        if full {
+            tokio::select! {
+                biased;
+                sent = socket.send_binary(too_much()) => panic!("it fits: {sent:?}"),
+                () = ready(()) => {}
+            }
+        }
+        pause();
+        let begun = Instant::now();
+        let closed = timeout(Duration::from_secs(60), socket.close(CloseCode::Normal, "")).await;
+        assert!(matches!(closed, Ok(Ok(()))), "{limit:?} {full}: {closed:?}");
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?}");
+        resume();
+    }
 }
