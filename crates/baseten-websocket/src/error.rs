@@ -17,6 +17,8 @@ struct Inner {
     what: String,
     close: Option<Close>,
     delivery: Delivery,
+    /// It is about a message that was kept back.
+    unsent: bool,
     session: Option<Session>,
     source: Option<Source>,
 }
@@ -52,7 +54,8 @@ pub enum ErrorKind {
     Decode,
     /// The token of the call's options was canceled, and the socket closed.
     Canceled,
-    /// A message, or a close, that cannot be sent. Nothing of it was; the connection goes on.
+    /// A message, or a close, that cannot be sent, and nothing of it was: it is none, and the connection
+    /// goes on; or the connection has ended in order.
     Request,
 }
 
@@ -101,14 +104,14 @@ impl Error {
     /// What ended a connection, or came over it.
     pub(crate) fn on(session: Session, kind: ErrorKind, what: impl Into<String>) -> Self {
         let delivery = if session.sent == 0 { Delivery::NotSent } else { Delivery::MaybeRan };
-        let (close, source) = (None, None);
-        let what = what.into();
-        Self(Box::new(Inner { kind, what, close, delivery, session: Some(session), source }))
+        let (close, unsent, source) = (None, false, None);
+        let (what, session) = (what.into(), Some(session));
+        Self(Box::new(Inner { kind, what, close, delivery, unsent, session, source }))
     }
 
     /// The same for a message that was kept back.
     pub(crate) fn unsent(mut self) -> Self {
-        self.0.delivery = Delivery::NotSent;
+        (self.0.delivery, self.0.unsent) = (Delivery::NotSent, true);
         self
     }
 
@@ -134,8 +137,8 @@ impl From<baseten_core::Error> for Error {
     fn from(error: baseten_core::Error) -> Self {
         let (kind, delivery) = (ErrorKind::Call, error.delivery());
         let source: Option<Source> = Some(Box::new(error));
-        let what = String::new();
-        Self(Box::new(Inner { kind, what, close: None, delivery, session: None, source }))
+        let (what, close, unsent, session) = (String::new(), None, false, None);
+        Self(Box::new(Inner { kind, what, close, delivery, unsent, session, source }))
     }
 }
 
@@ -158,9 +161,7 @@ impl fmt::Display for Error {
         let Session { sent, received, .. } = session;
         match (inner.kind, inner.delivery) {
             (ErrorKind::Decode, _) => Ok(()),
-            (ErrorKind::Request | ErrorKind::TooLarge, Delivery::NotSent) => {
-                f.write_str("; nothing of it was sent")
-            }
+            _ if inner.unsent => f.write_str("; nothing of it was sent"),
             (_, Delivery::NotSent) => write!(f, "; messages: none sent, {received} received"),
             _ => write!(
                 f,

@@ -235,6 +235,15 @@ mod tests {
             }
             assert_eq!(policy.pause(&closed(1012), 5, seed), None);
         }
+        // Nor is any policy too long for it.
+        let ever = Duration::MAX;
+        for (shortest, longest) in [(ever, ever), (ever, policy.longest), (policy.shortest, ever)] {
+            let policy = Reconnect { max_attempts: u32::MAX, shortest, longest };
+            for (tried, seed) in [(0, 0), (60, 1), (u32::MAX - 1, u64::MAX)] {
+                let pause = policy.pause(&closed(1012), tried, seed).unwrap();
+                assert!(pause >= shortest && pause <= longest.max(shortest), "{tried} {pause:?}");
+            }
+        }
         let pauses = (0..100).map(|seed| policy.pause(&closed(1012), 4, seed));
         let different: std::collections::BTreeSet<_> = pauses.collect();
         assert!(different.len() > 90, "they do not come back together");

@@ -13,6 +13,7 @@ use baseten_transport::nonblocking::{Upgrade, Upgraded};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Error as WireError, Message as Frame};
 
@@ -27,7 +28,6 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     wakers: Arc<Wakers>,
     pub(crate) meta: Meta,
-    options: Options,
     cancel: Option<CancelToken>,
 }
 
@@ -35,6 +35,7 @@ struct State {
     /// `None` once the connection is given up.
     socket: Option<WebSocketStream<Tail>>,
     session: Session,
+    options: Options,
     /// The idle clocks, one for each direction.
     idle: [Idle; 2],
     /// We have said that we close.
@@ -64,16 +65,21 @@ impl Shared {
         let meta = stream.meta().clone();
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            // For a message, and answers to pings: a server that takes none of them gets fewer.
+            .max_write_buffer_size(options.message_limit.saturating_add(2 * WRITE_BUFFER))
             .max_message_size(Some(options.message_limit))
-            .max_frame_size(Some(options.frame_limit));
+            // The head of a frame tells that it is too long for a message.
+            .max_frame_size(Some(options.frame_limit.min(options.message_limit)));
         let tail = Tail::new(stream);
         let socket = WebSocketStream::from_raw_socket(tail, Role::Client, Some(config)).await;
         let session = Session::new(endpoint.path(), &meta);
         let limit = Clocks::new(&upgrade.options.timeouts, endpoint, false).idle;
         let idle = [limit, limit].map(Idle::new);
-        let state = State { socket: Some(socket), session, idle, closing: false, end: None };
+        let socket = Some(socket);
+        let state = State { socket, session, options, idle, closing: false, end: None };
         let cancel = upgrade.options.cancel.clone();
-        Self { state: Mutex::new(state), wakers: Arc::default(), meta, options, cancel }
+        Self { state: Mutex::new(state), wakers: Arc::default(), meta, cancel }
     }
 
     /// How the peer closed, once it has.
@@ -93,7 +99,7 @@ impl Shared {
     }
 
     pub(crate) async fn send(&self, message: Message) -> Result<(), Error> {
-        let (length, limit) = (message.as_bytes().len(), self.options.message_limit);
+        let (length, limit) = (message.as_bytes().len(), self.lock().options.message_limit);
         if length > limit {
             let what = format!("a message of {length} bytes is over the limit of {limit}");
             return Err(self.error(ErrorKind::TooLarge, what).unsent());
@@ -190,6 +196,9 @@ impl Drop for Wait<'_> {
 /// How much of the wire is read at once, in bytes, kept for each connection.
 const READ_BUFFER: usize = 16 * 1024;
 
+/// How much is put together before it is written, in bytes.
+const WRITE_BUFFER: usize = 128 * 1024;
+
 /// The largest payload of a ping or close, in bytes.
 const CONTROL_MAX: usize = 125;
 
@@ -247,9 +256,12 @@ impl State {
     fn failed(&mut self, error: WireError, cx: &mut Context<'_>) -> Result<Option<Message>, Error> {
         match &error {
             WireError::Io(_) | WireError::Protocol(GONE) => self.lose(),
-            WireError::Capacity(_) => {
+            WireError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
                 self.say(goodbye(1009), cx);
-                self.give_up(ErrorKind::TooLarge, "a message that came is over the limit");
+                let is_frame = *max_size < self.options.message_limit;
+                let what = if is_frame { "frame of" } else { "message of at least" };
+                let what = format!("a {what} {size} bytes came, over the limit of {max_size}");
+                self.give_up(ErrorKind::TooLarge, what);
             }
             _ => {
                 self.say(goodbye(1002), cx);
@@ -291,11 +303,8 @@ impl State {
                 let error = self.over();
                 return Poll::Ready(Err(if frame.is_some() { error.unsent() } else { error }));
             };
-            let polled = match frame {
-                Some(_) => socket.poll_ready_unpin(cx),
-                None => socket.poll_flush_unpin(cx),
-            };
-            let done = match polled {
+            // Also before a frame: the queue has room for one message.
+            let done = match socket.poll_flush_unpin(cx) {
                 Poll::Ready(Ok(())) => {
                     let Some(frame) = frame.take() else { return Poll::Ready(Ok(())) };
                     self.session.sent += u64::from(frame.is_text() || frame.is_binary());
@@ -316,7 +325,8 @@ impl State {
             if let Err(error) = done {
                 let what =
                     "the connection broke; what the server said before can still be received";
-                return Poll::Ready(Err(self.error(ErrorKind::Disconnected, what).because(error)));
+                let error = self.error(ErrorKind::Disconnected, what).because(error);
+                return Poll::Ready(Err(if frame.is_some() { error.unsent() } else { error }));
             }
         }
     }

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use baseten_emulator::{Answer, At, Closer, Emulator, Fault, Frame, Outcome, When};
-use baseten_websocket::{CloseCode, ErrorKind, Message, Options, WebSocket};
+use baseten_websocket::{CloseCode, ErrorKind, Message, WebSocket};
 use bytes::Bytes;
 use common::{connect, upgrade, within};
 use serde_json::{Value, json};
@@ -69,32 +69,6 @@ async fn a_big_message_goes_both_ways() {
     let (sent, received) = tokio::join!(sender.send_binary(big), receiver.receive());
     sent.unwrap();
     assert!(received.unwrap() == Some(Message::Binary(backwards.into())));
-}
-
-#[tokio::test]
-async fn limits_hold_both_ways() {
-    let options = Options { message_limit: 16, ..Options::default() };
-    // One to be sent is refused, and the connection goes on.
-    let emulator = Emulator::start().unwrap();
-    let mut socket = WebSocket::connect_with(&upgrade(&emulator), &options).await.unwrap();
-    let error = socket.send_text("a".repeat(17)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert_eq!(error.delivery(), baseten_core::Delivery::NotSent);
-    assert!(error.to_string().contains("17 bytes is over the limit of 16"), "{error}");
-    socket.send_text("a".repeat(11)).await.unwrap();
-    assert_eq!(socket.receive().await.unwrap(), text(&format!("echo:{}", "a".repeat(11))));
-    // One that comes ends it: `echo:` makes 17 of it.
-    socket.send_text("a".repeat(12)).await.unwrap();
-    let error = socket.receive().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
-    assert_eq!(error.messages(), (2, 1));
-    assert_eq!(socket.receive().await.unwrap_err().kind(), ErrorKind::TooLarge, "and stays so");
-    // The server has a limit, too.
-    let emulator = Emulator::builder().max_body(16).start().unwrap();
-    let mut socket = connect(&emulator).await;
-    socket.send_text("a".repeat(17)).await.unwrap();
-    let error = socket.receive().await.unwrap_err();
-    assert_eq!(error.close().unwrap().code, CloseCode::TooBig, "{error}");
 }
 
 #[tokio::test]
