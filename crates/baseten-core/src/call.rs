@@ -23,6 +23,7 @@ use crate::error::{Error, Stop};
 use crate::failure::{Cause, Clock, Failure};
 use crate::options::{CallOptions, Clocks, RetryPolicy};
 use crate::pace;
+use crate::pacer::{Paced, Turn};
 use crate::request::{Label, Request};
 use crate::response::{self, Meta, Timings};
 use crate::trace::CallSpan;
@@ -85,6 +86,9 @@ pub struct Call {
     span: CallSpan,
     /// The last pause that backing off drew.
     drawn: Duration,
+    /// What attempts take their turns from, and the place in line of the next one.
+    paced: Option<Paced>,
+    turn: Option<Turn>,
     state: State,
 }
 
@@ -138,6 +142,8 @@ impl Call {
             start,
             tried: Vec::new(),
             drawn: PAUSE_MIN,
+            paced: request.paced().cloned(),
+            turn: None,
             state: State::Ready { at: Duration::ZERO, waited: Duration::ZERO, again: None },
         }
     }
@@ -149,16 +155,25 @@ impl Call {
     pub fn step(&mut self, now: Duration) -> Step {
         match &mut self.state {
             State::Ready { at, .. } if now < *at => Step::Wait(*at - now),
-            State::Ready { waited, .. } => {
-                let waited = *waited;
-                let authorization =
-                    match self.overdue(now).map_or_else(|| self.authorization(now), Err) {
-                        Ok(authorization) => authorization,
-                        Err(failure) => {
-                            self.give_up(failure);
-                            return self.step(now);
-                        }
-                    };
+            State::Ready { at, waited, .. } => {
+                let (at, mut waited) = (*at, *waited);
+                if let Some(failure) = self.overdue(now) {
+                    self.give_up(failure);
+                    return self.step(now);
+                }
+                if let Some(pause) = self.in_line(now) {
+                    return Step::Wait(pause);
+                }
+                if self.paced.is_some() {
+                    waited += now - at;
+                }
+                let authorization = match self.authorization(now) {
+                    Ok(authorization) => authorization,
+                    Err(failure) => {
+                        self.give_up(failure);
+                        return self.step(now);
+                    }
+                };
                 let ready = mem::replace(&mut self.state, State::Sending { began: now, waited });
                 if let State::Ready { again: Some(again), .. } = ready {
                     again.reserved.spend();
@@ -233,6 +248,11 @@ impl Call {
             let daily = head.status == StatusCode::TOO_MANY_REQUESTS && api.is_daily_limit();
             daily.then(|| pace::until_midnight(wall))
         });
+        if let Some(paced) = &self.paced
+            && head.status == StatusCode::TOO_MANY_REQUESTS
+        {
+            paced.too_many(now, asked, self.policy.longest_wait);
+        }
         let request_id = response::request_id(&head.headers).map(Into::into);
         self.record(now, Outcome::Status(head.status), delivery, request_id);
         let error = Error::rejected(&self.label, head, body, api, delivery);
@@ -268,6 +288,17 @@ impl Call {
         let limit = self.clocks.total.filter(|limit| now >= *limit)?;
         let cause = Cause::Timeout { clock: Clock::Total, limit };
         Some(Failure::before_sending(cause, None))
+    }
+
+    /// How long it is not the next attempt's turn yet, within the total clock.
+    fn in_line(&mut self, now: Duration) -> Option<Duration> {
+        let paced = self.paced.as_ref()?;
+        let turn = self.turn.get_or_insert_with(|| paced.turn());
+        let Some(pause) = turn.pause(paced.time(now)) else {
+            self.turn = None;
+            return None;
+        };
+        Some(self.clocks.total.map_or(pause, |limit| pause.min(limit.saturating_sub(now))))
     }
 
     /// What an attempt that is sent now may tell of the total clock.

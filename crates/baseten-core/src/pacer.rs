@@ -31,6 +31,14 @@ pub struct Turn {
     slot: Option<Duration>,
 }
 
+/// What the attempts of a call take their turns from.
+#[derive(Clone, Debug)]
+pub(crate) struct Paced {
+    pacer: Pacer,
+    /// When the call began, in the time of the pacer.
+    began: Duration,
+}
+
 /// Two lines, so that somebody who asks does not wait behind ten thousand jobs that are watched.
 #[derive(Clone, Copy, Debug)]
 enum Lane {
@@ -64,6 +72,8 @@ const JITTER: Duration = Duration::from_millis(28);
 const LATE: Duration = Duration::from_secs(1);
 /// Nobody is held for longer at a time, whatever a server asks for.
 const LONGEST_HOLD: Duration = Duration::from_secs(60 * 60);
+/// How long nobody asks at least after a 429.
+const TOO_MANY: Duration = Duration::from_secs(1);
 /// Nobody waits longer without looking for a slot that was given back.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -93,6 +103,12 @@ impl Pacer {
         schedule.held = schedule.held.max(now.saturating_add(pause.min(LONGEST_HOLD)));
     }
 
+    /// A server answered 429 and asked for this pause, if any: nobody asks until it is over, for a second
+    /// at least, and for no longer than callers are ready to wait.
+    pub(crate) fn too_many(&self, now: Duration, asked: Option<Duration>, longest: Duration) {
+        self.hold(now, asked.unwrap_or_default().max(TOO_MANY).min(longest));
+    }
+
     /// A length of time from nothing to `most`.
     pub(crate) fn draw(&self, most: Duration) -> Duration {
         self.lock().draw(most)
@@ -101,6 +117,26 @@ impl Pacer {
     fn lock(&self) -> MutexGuard<'_, Schedule> {
         // Every change is complete before the lock goes.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Paced {
+    pub(crate) fn new(pacer: &Pacer, began: Duration) -> Self {
+        Self { pacer: pacer.clone(), began }
+    }
+
+    pub(crate) fn turn(&self) -> Turn {
+        self.pacer.turn()
+    }
+
+    /// What the pacer calls `now` of the call.
+    pub(crate) fn time(&self, now: Duration) -> Duration {
+        self.began.saturating_add(now)
+    }
+
+    /// See [`Pacer::too_many`].
+    pub(crate) fn too_many(&self, now: Duration, asked: Option<Duration>, longest: Duration) {
+        self.pacer.too_many(self.time(now), asked, longest);
     }
 }
 

@@ -6,6 +6,7 @@ mod template;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,6 +14,7 @@ use http::header::{HeaderMap, HeaderValue};
 
 use crate::credential::Credential;
 use crate::endpoint::Endpoint;
+use crate::pacer::{Paced, Pacer};
 use crate::redact::Secret;
 use crate::trace::CallSpan;
 
@@ -31,6 +33,8 @@ pub struct Request {
     /// Whether it asks for another protocol than HTTP.
     upgrades: bool,
     span: CallSpan,
+    /// What its attempts take their turns from, if they are not free to go.
+    paced: Option<Paced>,
 }
 
 /// What a request carries.
@@ -85,6 +89,18 @@ impl Request {
     #[must_use]
     pub fn in_span(self, span: &CallSpan) -> Self {
         Self { span: span.clone(), ..self }
+    }
+
+    /// The request, to be sent now, by the clock of this pacer: each attempt of its call waits for a turn
+    /// of its own, within the total clock, and a 429 holds everybody who asks at that pace, for as long as
+    /// it asks for: a second at least, [`crate::RetryPolicy::longest_wait`] at most.
+    #[must_use]
+    pub fn in_turn(self, pacer: &Pacer, now: Duration) -> Self {
+        Self { paced: Some(Paced::new(pacer, now)), ..self }
+    }
+
+    pub(crate) fn paced(&self) -> Option<&Paced> {
+        self.paced.as_ref()
     }
 
     pub(crate) fn span(&self) -> &CallSpan {

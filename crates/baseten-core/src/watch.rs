@@ -81,8 +81,6 @@ const LAST_INTERVAL: Duration = Duration::from_secs(30);
 /// The most that one request for a status may take, and the least that it is given.
 const ASK: Duration = Duration::from_secs(30);
 const ASK_LEAST: Duration = Duration::from_secs(1);
-/// How long nobody asks after a 429 that names no time.
-const TOO_MANY: Duration = Duration::from_secs(1);
 const FAILURES_UNKNOWN: u32 = 3;
 const FAILURES_KNOWN: u32 = 20;
 
@@ -161,13 +159,12 @@ impl Watch {
         if self.failures >= patience || !may_differ_next_time(&error) {
             return self.over(Err(error));
         }
-        let mut asked = error.retry_after().unwrap_or_default();
+        let asked = error.retry_after();
         if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) {
-            asked = asked.max(TOO_MANY);
-            self.pacer.hold(now, asked.min(self.options.retry.longest_wait));
+            self.pacer.too_many(now, asked, self.options.retry.longest_wait);
         }
         self.failed = Some(error);
-        self.rest(now, asked);
+        self.rest(now, asked.unwrap_or_default());
     }
 
     fn over(&mut self, outcome: Result<JobOutcome, Error>) {

@@ -130,13 +130,10 @@ impl Deployment {
         self.ask(&Operation::QueueStatus).await?.json()
     }
 
-    /// Asks the platform something that it counts, when it is this client's turn.
+    /// Asks the platform something that it counts, each time that it is sent at this client's pace.
     pub(crate) async fn ask(&self, operation: &Operation) -> Result<Response<Bytes>, Error> {
         let request = self.template(operation, Answer::Json)?.empty();
-        let mut turn = self.client.pacer.turn();
-        while let Some(pause) = turn.pause(self.client.now()) {
-            self.client.pause(pause, &self.options).await?;
-        }
+        let request = request.in_turn(&self.client.pacer, self.client.now());
         self.fetch(&request).await
     }
 

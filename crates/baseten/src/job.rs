@@ -13,7 +13,8 @@ use crate::deployment::Deployment;
 /// [`crate::Model::job`] and [`crate::Chain::job`]; cheap to clone.
 ///
 /// The platform allows 20 questions about runs a second, so all of a client's are paced below that:
-/// each may have to wait for its turn before it is sent. Those asked here go before those of
+/// each may have to wait for its turn before it is sent, also before it is sent again, and for all of
+/// that the total clock runs. Those asked here go before those of
 /// [`Job::wait`]. The platform never tells a run's output: only the webhook has it.
 ///
 /// ```no_run

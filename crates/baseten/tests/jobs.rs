@@ -8,8 +8,8 @@ mod both;
 use std::time::{Duration, Instant};
 
 use baseten::{
-    AsyncRequest, CallOptions, Cancellation, Delivery, ErrorKind, InferenceRetry, JobErrorCode,
-    JobOutcome, RetryPolicy, RunStatus, WebhookStatus,
+    AsyncRequest, CallOptions, CancelToken, Cancellation, Delivery, ErrorKind, InferenceRetry,
+    JobErrorCode, JobOutcome, RetryPolicy, RunStatus, Timeouts, WebhookStatus,
 };
 use baseten_emulator::{Answer, Emulator, JobStatus};
 use serde_json::{Value, json};
@@ -270,6 +270,37 @@ both! {
         });
     }
 
+    fn a_429_to_one_question_holds_all() {
+        let emulator = Emulator::start().unwrap();
+        let model = client!(emulator).model("abc").unwrap();
+        emulator.model("abc").at("async_queue_status").then(Answer::platform_error(429));
+        let began = Instant::now();
+        let asked = wait(model.queue_status()).unwrap();
+        // After a pause of the client's own alone it would have asked again sooner.
+        assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+        assert_eq!((asked.meta.attempts(), emulator.seen().arrivals().len()), (2, 2));
+        assert!(asked.meta.timings().waited >= Duration::from_millis(900), "{:?}", asked.meta);
+    }
+
+    fn a_question_can_be_given_up_in_line() {
+        let emulator = Emulator::start().unwrap();
+        let refusal = Answer::platform_error(429).header("retry-after", "50");
+        emulator.model("abc").at("async_queue_status").answer(refusal);
+        let once = CallOptions { retry: RetryPolicy::never(), ..CallOptions::default() };
+        let timeouts = Timeouts { total: Some(Duration::from_millis(100)), ..Timeouts::default() };
+        let model = client!(emulator, once.clone()).model("abc").unwrap();
+        wait(model.queue_status()).unwrap_err();
+        // Everybody else waits for those 50 s, if they have the time.
+        let hasty = model.clone().options(CallOptions { timeouts, ..once.clone() });
+        let error = wait(hasty.queue_status()).unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Timeout, Delivery::NotSent), "{error}");
+        let token = CancelToken::new();
+        token.cancel();
+        let error = wait(model.options(once.canceled_by(&token)).queue_status()).unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Canceled, Delivery::NotSent), "{error}");
+        assert_eq!(emulator.seen().arrivals().len(), 1);
+    }
+
     fn questions_are_paced() {
         let emulator = Emulator::start().unwrap();
         let client = client!(emulator);
@@ -286,11 +317,66 @@ both! {
     }
 }
 
-/// The most arrivals within any one second, submissions left out.
+/// Questions that are all answered 429, each asked twice: what keeps the pace then is the turns of their
+/// attempts alone, since nobody is ready to wait for longer than this.
+fn refused(emulator: &Emulator) -> CallOptions {
+    let refusal = Answer::platform_error(429).header("retry-after-ms", "1");
+    emulator.model("abc").at("async_request").answer(refusal);
+    let longest_wait = Duration::from_millis(50);
+    let retry = RetryPolicy { max_attempts: 2, longest_wait, ..RetryPolicy::default() };
+    CallOptions { retry, ..CallOptions::default() }
+}
+
+#[tokio::test]
+async fn many_tasks_that_are_refused_stay_below_the_limit() {
+    use baseten as facade;
+    let emulator = Emulator::start().unwrap();
+    let model = client!(emulator, refused(&emulator)).model("abc").unwrap();
+    // So many may be sent again.
+    for n in 0..300 {
+        model.predict::<_, Value>(&n).await.unwrap();
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let job = model.job("r1").unwrap();
+        calls.spawn(async move { job.status().await.unwrap_err().attempts().len() });
+    }
+    while let Some(attempts) = calls.join_next().await {
+        assert_eq!(attempts.unwrap(), 2);
+    }
+    assert_eq!(questions(&emulator).len(), 2 * 40);
+    let most = most_questions_in_a_second(&emulator);
+    assert!((2..20).contains(&most), "{most}");
+}
+
+#[test]
+fn many_threads_that_are_refused_stay_below_the_limit() {
+    use baseten_blocking as facade;
+    let emulator = Emulator::start().unwrap();
+    let model = client!(emulator, refused(&emulator)).model("abc").unwrap();
+    // So many may be sent again.
+    for n in 0..300 {
+        model.predict::<_, Value>(&n).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            let job = model.job("r1").unwrap();
+            scope.spawn(move || assert_eq!(job.status().unwrap_err().attempts().len(), 2));
+        }
+    });
+    assert_eq!(questions(&emulator).len(), 2 * 40);
+    let most = most_questions_in_a_second(&emulator);
+    assert!((2..20).contains(&most), "{most}");
+}
+
+/// When questions arrived.
+fn questions(emulator: &Emulator) -> Vec<Duration> {
+    emulator.seen().arrivals().iter().filter(|a| a.method == "GET").map(|a| a.at).collect()
+}
+
+/// The most of them within any one second.
 fn most_questions_in_a_second(emulator: &Emulator) -> usize {
-    let seen = emulator.seen();
-    let times: Vec<Duration> =
-        seen.arrivals().iter().filter(|a| a.method == "GET").map(|a| a.at).collect();
+    let times = questions(emulator);
     let within = |from: &Duration| {
         times.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(*at)).count()
     };

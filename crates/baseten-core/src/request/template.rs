@@ -252,7 +252,7 @@ impl Template {
         }
         let (label, whole, id) = (self.label.clone(), self.whole, self.id.clone());
         let span = CallSpan::default();
-        Request { label, headers, body, whole, id, upgrades: false, span }
+        Request { label, headers, body, whole, id, upgrades: false, span, paced: None }
     }
 }
 
