@@ -11,9 +11,9 @@ use http::{HeaderValue, Method, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::hosts::{Hosts, Location, Origin};
-use crate::id::AsyncRequestId;
+use crate::id::{AsyncRequestId, EnvironmentName};
 use crate::route::Route;
-use crate::target::{Subject, Target};
+use crate::target::{Stage, Subject, Target};
 
 /// What is asked of a target.
 ///
@@ -151,8 +151,9 @@ impl Endpoint {
     /// Where `operation` on `target` is.
     ///
     /// # Errors
-    /// [`InvalidOperation`] if a chain is asked to predict or a model to run remotely, or if the target has
-    /// both a regional environment and another deployment.
+    /// [`InvalidOperation`] if a chain is asked to predict or a model to run remotely, if the target has
+    /// both a regional environment and another deployment, or if it has a regional environment that the
+    /// hosts do not name, as a base URL does not.
     pub fn new(
         hosts: &Hosts,
         target: &Target,
@@ -168,11 +169,12 @@ impl Endpoint {
             (Subject::Chain(_), Fits::Model) => return misfit("a chain", "a model"),
             _ => {}
         }
-        InvalidOperation::check(target)?;
         let location = hosts.locate(&target.host_label());
         let stage = if row.staged { target.path_prefix() } else { String::new() };
         let path = format!("{}{stage}{}", location.prefix, row.path);
-        Ok(Self::at(hosts, location, row.method, &path, row.answers))
+        let endpoint = Self::at(hosts, location, row.method, &path, row.answers);
+        InvalidOperation::check(target, &String::from_utf8_lossy(endpoint.host.as_bytes()))?;
+        Ok(endpoint)
     }
 
     /// A route of the Model APIs, `chat/completions` for one: below `/v1` of their host, or of the
@@ -186,10 +188,13 @@ impl Endpoint {
     }
 
     /// What a model's gRPC service is connected to. The path is the base URL's, or `/`.
-    pub(crate) fn grpc(hosts: &Hosts, target: &Target) -> Self {
+    pub(crate) fn grpc(hosts: &Hosts, target: &Target) -> Result<Self, InvalidOperation> {
         let location = hosts.locate(&format!("{}.grpc", target.host_label()));
         let path = if location.prefix.is_empty() { "/".into() } else { location.prefix.clone() };
-        Self::at(hosts, location, Method::POST, &path, Answers::Container)
+        let endpoint = Self::at(hosts, location, Method::POST, &path, Answers::Container);
+        // Whoever calls it has its address from here, and no `Host` header.
+        InvalidOperation::check(target, endpoint.origin.host())?;
+        Ok(endpoint)
     }
 
     fn at(hosts: &Hosts, location: Location, method: Method, path: &str, answers: Answers) -> Self {
@@ -293,12 +298,22 @@ pub struct InvalidOperation(Fault);
 enum Fault {
     Misfit { operation: &'static str, has: &'static str, takes: &'static str },
     Mixed,
+    Unnamed { environment: EnvironmentName, label: String, host: String },
 }
 
 impl InvalidOperation {
-    /// A regional host takes bare paths alone.
-    pub(crate) fn check(target: &Target) -> Result<(), Self> {
-        if target.mixed { Err(Self(Fault::Mixed)) } else { Ok(()) }
+    /// A regional host takes bare paths alone, so the host has to say which one it is: the path does not.
+    fn check(target: &Target, host: &str) -> Result<(), Self> {
+        if target.mixed {
+            return Err(Self(Fault::Mixed));
+        }
+        let Stage::Regional(environment) = &target.stage else { return Ok(()) };
+        let label = target.host_label();
+        if host.split('.').next().is_some_and(|first| first.eq_ignore_ascii_case(&label)) {
+            return Ok(());
+        }
+        let (environment, host) = (environment.clone(), host.to_owned());
+        Err(Self(Fault::Unnamed { environment, label, host }))
     }
 }
 
@@ -312,6 +327,12 @@ impl fmt::Display for InvalidOperation {
                 "a regional environment was combined with another deployment, and its host has no \
                  other: name one of them",
             ),
+            Fault::Unnamed { environment, label, host } => write!(
+                f,
+                "regional environment \"{environment}\" was combined with a base URL or Host header \
+                 at host \"{host}\", which does not name it: leave one of them out, or give \
+                 {label}.… as the host"
+            ),
         }
     }
 }
@@ -321,7 +342,7 @@ impl std::error::Error for InvalidOperation {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{ChainId, DeploymentId, EnvironmentName, ModelId};
+    use crate::id::{ChainId, DeploymentId, ModelId};
 
     fn model() -> Target {
         Target::model(ModelId::new("abc").unwrap())
@@ -412,6 +433,38 @@ mod tests {
             let endpoint = Endpoint::new(&hosts, &model(), &Operation::Predict).unwrap();
             assert_eq!(endpoint.url(), url);
             assert_eq!(endpoint.host(), host);
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn a_regional_environment_is_named_by_the_host_or_refused() {
+        let base = |url| Hosts::base_url(url).unwrap();
+        let headed = |hosts: Hosts, host| hosts.with_host_header(host).unwrap();
+        let local = || base("http://localhost:9090");
+        //   hosts                                                                    URL, or the host of the error
+        for (hosts, expect) in [
+            (Hosts::root("http://api.localhost:9090").unwrap(), Ok("http://model-abc-eu.api.localhost:9090/predict")),
+            (base("https://model-abc-eu.api.baseten.co"), Ok("https://model-abc-eu.api.baseten.co/predict")),
+            (headed(local(), "MODEL-abc-eu.api.baseten.co"), Ok("http://localhost:9090/predict")),
+            (base("https://model-abc.api.baseten.co"), Err("model-abc.api.baseten.co")), // production, unsaid
+            (base("https://model-abc-eu2.api.baseten.co"), Err("model-abc-eu2.api.baseten.co")),
+            (base("https://eu.example.com/model-abc-eu"), Err("eu.example.com")), // who knows what it serves
+            (local(), Err("localhost:9090")),
+            (headed(local(), "model-abc.api.baseten.co"), Err("model-abc.api.baseten.co")),
+            (headed(Hosts::baseten(), "model-abc.api.baseten.co"), Err("model-abc.api.baseten.co")),
+        ] {
+            let target = model().regional(environment("eu")).unwrap();
+            for operation in [Operation::Predict, Operation::WebSocket, Operation::Wake] {
+                let found = Endpoint::new(&hosts, &target, &operation).map(|endpoint| endpoint.url());
+                match expect {
+                    Ok(url) => assert_eq!(found.unwrap(), url.replace("predict", operation.name())),
+                    Err(host) => assert_eq!(found.unwrap_err().to_string(), format!(
+                        "regional environment \"eu\" was combined with a base URL or Host header at host \"{host}\", \
+                         which does not name it: leave one of them out, or give model-abc-eu.… as the host"
+                    )),
+                }
+            }
         }
     }
 

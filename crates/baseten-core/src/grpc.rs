@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::access::Access;
 use crate::credential::Credential;
 use crate::delivery::Delivery;
-use crate::endpoint::{Endpoint, InvalidOperation};
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::hosts::Origin;
 use crate::request::KEY_IN_THE_CLEAR;
@@ -51,7 +51,7 @@ const DEPLOYMENT: HeaderName = HeaderName::from_static("x-baseten-deployment");
 impl Grpc {
     pub(crate) fn new(access: &Access, target: &Target) -> Result<Self, Error> {
         let refused = |why: &str| Error::request(format!("gRPC was asked of {why}"));
-        InvalidOperation::check(target)?;
+        let endpoint = Endpoint::grpc(access.hosts(), target)?;
         let Subject::Model(id) = &target.subject else {
             return Err(refused("a chain, only a model has it"));
         };
@@ -65,7 +65,6 @@ impl Grpc {
                 return Err(refused("a development deployment, which has none: publish the model"));
             }
         };
-        let endpoint = Endpoint::grpc(access.hosts(), target);
         if endpoint.path() != "/" {
             return Err(refused("a base URL with a path, which gRPC has no room for"));
         }
@@ -151,6 +150,7 @@ mod tests {
     fn each_deployment_has_an_address_and_metadata() {
         let (own, other) = (Hosts::baseten(), Hosts::root("api.example.com:8443").unwrap());
         let local = Hosts::base_url("http://127.0.0.1:50051").unwrap();
+        let region = Hosts::base_url("http://model-abc-eu.grpc.localhost:50051").unwrap();
         let deployment = DeploymentId::new("d1").unwrap();
         let model_id = "baseten-model-id: model-abc";
         let api_key = "baseten-authorization: Api-Key k.s3cret";
@@ -161,8 +161,9 @@ mod tests {
             (&own, model().deployment(deployment), key(), "https://model-abc.grpc.api.baseten.co:443", vec![model_id, "x-baseten-deployment: d1", api_key]),
             (&own, model().regional(name("eu")).unwrap(), key(), "https://model-abc-eu.grpc.api.baseten.co:443", vec![model_id, api_key]),
             (&other, model().regional(name("eu")).unwrap(), Credential::none(), "https://model-abc-eu.grpc.api.example.com:8443", vec![model_id]),
-            (&local, model().regional(name("eu")).unwrap(), key(), "http://127.0.0.1:50051", vec![model_id, "baseten-authorization: Bearer k.s3cret"]),
-            (&local, model().regional(name("eu")).unwrap(), key().with_scheme(Scheme::ApiKey), "http://127.0.0.1:50051", vec![model_id, api_key]),
+            (&region, model().regional(name("eu")).unwrap(), key(), "http://model-abc-eu.grpc.localhost:50051", vec![model_id, "baseten-authorization: Bearer k.s3cret"]),
+            (&region, model().regional(name("eu")).unwrap(), key().with_scheme(Scheme::ApiKey), "http://model-abc-eu.grpc.localhost:50051", vec![model_id, api_key]),
+            (&local, model(), key(), "http://127.0.0.1:50051", vec![model_id, "x-baseten-environment: production", "baseten-authorization: Bearer k.s3cret"]),
         ] {
             let grpc = Access::new(hosts.clone(), credential).grpc(&target).unwrap();
             assert_eq!(grpc.url(), url);
@@ -178,10 +179,12 @@ mod tests {
         let chain = Target::chain(ChainId::new("c1").unwrap());
         let (own, path) = (Hosts::baseten(), Hosts::base_url("https://example.com/b10").unwrap());
         let plain = Hosts::base_url("http://example.com").unwrap();
+        let local = Hosts::base_url("http://127.0.0.1:50051").unwrap();
         for (hosts, target, expect) in [
             (&own, chain, "gRPC was asked of a chain, only a model has it"),
             (&own, model().development(), "gRPC was asked of a development deployment, which has none: publish the model"),
             (&path, model(), "gRPC was asked of a base URL with a path, which gRPC has no room for"),
+            (&local, model().regional(name("eu")).unwrap(), "regional environment \"eu\" was combined with a base URL or Host header at host \"127.0.0.1\", which does not name it: leave one of them out, or give model-abc-eu.… as the host"),
             (&plain, model(), "the key would go over plain HTTP; use https, or say Hosts::allow_plain_http"),
         ] {
             let error = Access::new(hosts.clone(), key()).grpc(&target).unwrap_err();

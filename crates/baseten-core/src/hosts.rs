@@ -190,7 +190,9 @@ impl Hosts {
     }
 
     /// One base URL for everything: a gateway, an emulator, a server of your own. Targets keep their
-    /// path (`{base}/environments/production/predict`), their id no longer shows in the URL.
+    /// path (`{base}/environments/production/predict`), their id no longer shows in the URL. A regional
+    /// environment shows nowhere but in the host: it needs a base URL, or [`Hosts::with_host_header`], whose
+    /// first label is its own (`model-{id}-{name}`).
     ///
     /// # Errors
     /// [`InvalidUrl`] if it is no absolute `http` or `https` URL, or has user info, a query, a

@@ -83,7 +83,8 @@ impl Chain {
     /// A regional environment, which has a host of its own.
     ///
     /// # Errors
-    /// [`baseten_core::ErrorKind::Request`] if the name cannot be part of a host name.
+    /// [`baseten_core::ErrorKind::Request`] if the name cannot be part of a host name, if another deployment
+    /// was set, or if a base URL or `Host` header has taken the host's place without naming it.
     pub fn regional(self, name: impl AsRef<str>) -> Result<Self, Error> {
         Self::new(self.at.regional(name.as_ref())?)
     }

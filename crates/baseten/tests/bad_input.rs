@@ -79,6 +79,27 @@ both! {
         assert_eq!(emulator.seen().opened(), 0);
     }
 
+    fn a_regional_environment_that_the_host_does_not_name() {
+        let emulator = Emulator::start().unwrap();
+        let at = |url: &str| facade::Client::builder().api_key("k").base_url(url).build().unwrap();
+        let expect = |label: &str, host: &str| {
+            format!(
+                "regional environment \"eu\" was combined with a base URL or Host header at host \
+                 \"{host}\", which does not name it: leave one of them out, or give {label}.… as the host"
+            )
+        };
+        let host = "model-abc.api.baseten.co";
+        let own = at(&format!("https://{host}"));
+        check(own.model("abc").unwrap().regional("eu").err(), &expect("model-abc-eu", host));
+        let url = emulator.chain_base_url("c1");
+        let (_, place) = url.split_once("://").unwrap();
+        let expect = expect("chain-c1-eu", place.split_once('/').unwrap().0);
+        check(at(&url).chain("c1").unwrap().regional("eu").err(), &expect);
+        assert_eq!(emulator.seen().opened(), 0);
+        // What names it is a host like any other.
+        assert!(at("https://model-abc-eu.api.baseten.co").model("abc").unwrap().regional("eu").is_ok());
+    }
+
     #[rustfmt::skip]
     fn headers_routes_and_queries() {
         let emulator = Emulator::start().unwrap();
