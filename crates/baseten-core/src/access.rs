@@ -99,12 +99,11 @@ impl Access {
         route: &str,
         answer: Answer,
     ) -> Result<Template, Error> {
+        let route = Route::new(route)?;
         let Some(target) = target else {
-            let endpoint = Endpoint::model_apis(&self.hosts, method, &Route::new(route)?);
-            return self.at(endpoint, answer);
+            return self.at(Endpoint::model_apis(&self.hosts, method, &route), answer);
         };
-        let route = Route::new(format!("v1/{route}"))?;
-        self.template(target, &Operation::Sync(method, route), answer)
+        self.template(target, &Operation::Sync(method, route.below("v1")), answer)
     }
 
     /// A request to a route of the container's own server. What is wrong with it is told when it is

@@ -87,6 +87,11 @@ impl Route {
         Ok(Self(encoded.into()))
     }
 
+    /// The same below a segment of ours.
+    pub(crate) fn below(&self, segment: &str) -> Self {
+        Self(format!("{segment}/{}", self.0).into())
+    }
+
     /// The encoded route, without a leading slash, with its query if it has one.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -22,6 +22,7 @@ both! {
             (model.sync(Method::POST, "x?y=1"), "/sync/x?y=1"),
             (chain.sync(Method::POST, "x"), "/sync/x"),
             (openai.request(Method::POST, "audio/transcriptions"), "/sync/v1/audio/transcriptions"),
+            (openai.request(Method::POST, "/audio/speech"), "/sync/v1/audio/speech"),
         ] {
             let request = request.query("a b", "1&2=é").query("c", "").accept("audio/wav, */*;q=0.1");
             let request = request.header(header::TRACEPARENT, "00-1").header("X-Own", "1");
