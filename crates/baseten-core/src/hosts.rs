@@ -101,7 +101,8 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 }
 
 fn is_localhost_name(host: &str) -> bool {
-    host == "localhost" || host.ends_with(".localhost")
+    let last = host.rsplit('.').next().unwrap_or(host);
+    last.eq_ignore_ascii_case("localhost")
 }
 
 fn default_port(https: bool) -> u16 {

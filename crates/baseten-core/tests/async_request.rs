@@ -114,7 +114,7 @@ fn what_is_in_range_is_sent_as_it_was_given() {
         assert_eq!(request.endpoint().path(), format!("/environments/production/{path}"));
         assert!(!request.endpoint().is_repeatable(), "a job is not queued twice");
     }
-    for url in ["http://localhost:8080/x", "http://127.0.0.1/x", "http://[::1]:1/x", "http://a.localhost/", "HTTPS://example.com"] {
+    for url in ["http://localhost:8080/x", "http://127.0.0.1/x", "http://[::1]:1/x", "http://a.localhost/", "HTTPS://example.com", "http://LOCALHOST:8080/x", "HTTP://A.LocalHost/"] {
         assert!(new().webhook(url).to_request(&access(), &model()).is_ok(), "{url}");
     }
     let most = AsyncRequest::new(json!("x".repeat(262_126))).to_request(&access(), &model()).unwrap();
