@@ -253,11 +253,18 @@ fn whole(span: Span, chosen: Option<Duration>) -> Result<Option<u64>, InvalidAsy
     match u64::try_from(count) {
         Ok(count) if rest == 0 && (least..=most).contains(&count) => Ok(Some(count)),
         _ => {
-            let given = chosen.as_secs_f64() / unit.as_secs_f64();
+            let given = decimal(count, rest, unit.as_nanos());
             let why = format!("is {given}, allowed are {units} from {least} to {most}");
             Err(invalid(field, why))
         }
     }
+}
+
+/// A number of units to the last digit, with a fraction only if there is one. A unit is a power of ten.
+fn decimal(count: u128, rest: u128, unit: u128) -> String {
+    let digits = unit.ilog10() as usize;
+    let number = format!("{count}.{rest:0digits$}");
+    number.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Why a URL cannot be a webhook. No more than its host is shown: a webhook's path and query may be
