@@ -2,6 +2,7 @@
 //!
 //! What does not change between calls is built once, in a [`Template`]; a call adds its body.
 
+mod given;
 mod template;
 
 use std::borrow::Cow;
@@ -18,8 +19,9 @@ use crate::pacer::{Paced, Pacer};
 use crate::redact::Secret;
 use crate::trace::CallSpan;
 
+pub(crate) use given::{parse_header, parse_id};
+pub(crate) use template::KEY_IN_THE_CLEAR;
 pub use template::{Answer, Template};
-pub(crate) use template::{KEY_IN_THE_CLEAR, parse_header, parse_id};
 
 /// One request with its body. Cheap to clone and to send again.
 #[derive(Clone, Debug)]
