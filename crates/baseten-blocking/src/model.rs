@@ -153,7 +153,7 @@ impl Model {
     /// Runs the model on bytes of any content type and takes its output as it is.
     ///
     /// # Errors
-    /// [`baseten_core::ErrorKind::Request`] if the content type cannot stand in a header; otherwise
+    /// [`baseten_core::ErrorKind::Request`] if the content type is empty or cannot stand in a header; otherwise
     /// whatever the call came to.
     pub fn predict_bytes(
         &self,

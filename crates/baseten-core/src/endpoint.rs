@@ -147,6 +147,9 @@ pub struct Endpoint {
 /// All but what RFC 3986 calls unreserved.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The longest path and query that `http` takes, in bytes.
+pub(crate) const URI_MAX: usize = 65_534;
+
 impl Endpoint {
     /// Where `operation` on `target` is.
     ///
@@ -215,12 +218,19 @@ impl Endpoint {
         }
     }
 
-    /// The same with one more pair in the query; `None` if that is too long for a URL.
-    pub(crate) fn with_query(&self, name: &str, value: &str) -> Option<Self> {
+    /// The same with one more pair in the query.
+    ///
+    /// # Errors
+    /// How long path and query would be, if that is more than [`URI_MAX`].
+    pub(crate) fn with_query(&self, name: &str, value: &str) -> Result<Self, usize> {
         let pair = |text| utf8_percent_encode(text, QUERY).to_string();
         let mark = if self.uri.query().is_some() { '&' } else { '?' };
         let uri = format!("{}{mark}{}={}", self.uri, pair(name), pair(value));
-        Some(Self { uri: PathAndQuery::try_from(uri).ok()?.into(), ..self.clone() })
+        if uri.len() > URI_MAX {
+            return Err(uri.len());
+        }
+        let uri = PathAndQuery::try_from(uri).expect("a path that was one, and an encoded query");
+        Ok(Self { uri: uri.into(), ..self.clone() })
     }
 
     /// The HTTP method.

@@ -61,7 +61,8 @@ fn parse_segment(what: &'static str, text: &str, max: usize) -> Result<(), Inval
     parse(what, text, max, allowed, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-fn parse(
+/// Up to `max` bytes of characters that fit, and one at least.
+pub(crate) fn parse(
     what: &'static str,
     text: &str,
     max: usize,

@@ -4,9 +4,9 @@
 //! into them.
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use crate::error::Error;
+use crate::request::parse_content_type;
 
 /// A form: fields and files, in the order in which they were added. `B` is what a file's content comes
 /// from.
@@ -100,7 +100,8 @@ impl<B> Multipart<B> {
     /// it: if all 128 bits of it are random, it is in none of them but by a chance of 2⁻¹²⁸ at each byte.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Request`] naming the part whose content type cannot stand in a header.
+    /// [`crate::ErrorKind::Request`] naming the part whose content type is empty or cannot stand in a
+    /// header.
     pub fn encode(self, seed: u128) -> Result<Encoded<B>, Error> {
         let boundary = format!("baseten-{seed:032x}");
         let (mut pieces, mut text) = (Vec::new(), Vec::new());
@@ -129,10 +130,8 @@ impl<B> Part<B> {
         let name = escape(&with_crlf(&self.name));
         let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"");
         if let Some((file_name, content_type)) = &self.file {
-            if HeaderValue::from_str(content_type).is_err() {
-                let why = format!("the content type of part {name:?} cannot stand in a header");
-                return Err(Error::request(why));
-            }
+            let what = format_args!("the content type of part {:?}", self.name);
+            parse_content_type(what, content_type).map_err(Error::request)?;
             let file_name = escape(file_name);
             head += &format!("; filename=\"{file_name}\"\r\nContent-Type: {content_type}");
         }
@@ -201,6 +200,9 @@ mod tests {
     fn a_content_type_is_checked() {
         let form = Multipart::new().file("audio", "x", "a/b\r\nX-Evil: 1", "");
         let error = form.encode(1).unwrap_err().to_string();
-        assert_eq!(error, "the content type of part \"audio\" cannot stand in a header");
+        let expect = "the content type of part \"audio\" has a control byte at 3 and cannot stand in a header";
+        assert_eq!(error, expect);
+        let error = Multipart::new().file("audio", "x", "", "").encode(1).unwrap_err().to_string();
+        assert_eq!(error, "the content type of part \"audio\" is empty");
     }
 }

@@ -19,7 +19,7 @@ use crate::pacer::{Paced, Pacer};
 use crate::redact::Secret;
 use crate::trace::CallSpan;
 
-pub(crate) use given::{parse_header, parse_id};
+pub(crate) use given::{parse_content_type, parse_header, parse_id};
 pub(crate) use template::KEY_IN_THE_CLEAR;
 pub use template::{Answer, Template};
 

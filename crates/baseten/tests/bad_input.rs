@@ -118,9 +118,13 @@ both! {
         }
         check(model().header("a b", "").err(), "header name \"a b\" is not a token");
         check(model().header("", "").err(), "header name \"\" is not a token");
-        check(model().header("x-a", "s3cret\r\nx-b: 1").err(), "the value of header x-a has a control byte");
-        check(model().query("q", &long(70_000)).err(), "path and query are over 65534 bytes");
-        check(model().request_id(&long(257)).err(), "the request id is not 1 to 256 bytes of visible ASCII");
+        check(model().header("x-a", "s3cret\r\nx-b: 1").err(), "the value of header x-a has a control byte at 6 and cannot stand in a header");
+        let url = "path and query are 70035 bytes long once encoded, at most 65534 fit; send it as a body";
+        check(model().query("q", &long(70_000)).err(), url);
+        check(wait(model().request().query("q", &long(70_000)).send()).err(), url);
+        check(model().request_id("").err(), "request id is empty");
+        check(model().request_id("a b").err(), "request id has ' ' at byte 1; allowed are visible ASCII characters");
+        check(model().request_id(&long(257)).err(), "request id is 257 bytes long, at most 256 fit");
         let get = |route: &str| wait(model().sync(Method::GET, route).send()).err();
         check(get("a/../b"), "route has the segment \"..\", which would leave its place");
         check(get("a/%2e%2E/b"), "route has the segment \"..\", which would leave its place");
@@ -130,9 +134,10 @@ both! {
         let engine = |route: &str| wait(model().openai().unwrap().request(Method::GET, route).send()).err();
         check(engine("../x"), "route has the segment \"..\"");
         check(engine("a#b"), "route has '#' at byte 1, which no request carries; write %23"); // as it was written
-        check(wait(model().predict_bytes("a\nb", "x")).err(), "the content type has a control byte");
+        check(wait(model().predict_bytes("a\nb", "x")).err(), "the content type has a control byte at 1 and cannot stand in a header");
+        check(wait(model().predict_bytes("", "x")).err(), "the content type is empty");
         let form = || facade::Multipart::new().bytes("f", "f.bin", "a\nb", "x");
-        check(wait(model().request().multipart(form()).send()).err(), "the content type of part \"f\" cannot stand in a header");
+        check(wait(model().request().multipart(form()).send()).err(), "the content type of part \"f\" has a control byte at 1 and cannot stand in a header");
         assert_eq!(emulator.seen().opened(), 0);
     }
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use serde::Serialize;
 
-use super::given::{parse_header, parse_id};
+use super::given::{parse_content_type, parse_header, parse_id};
 use super::{Label, Payload, Request};
 use crate::credential::Credential;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, URI_MAX};
 use crate::error::Error;
 use crate::redact::Secret;
 use crate::trace::CallSpan;
@@ -132,7 +132,7 @@ impl Template {
     /// A request with a body of any kind.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Request`] if the content type cannot stand in a header.
+    /// [`crate::ErrorKind::Request`] if the content type is empty or cannot stand in a header.
     pub fn bytes(&self, content_type: &str, body: impl Into<Bytes>) -> Result<Request, Error> {
         let content_type = self.content_type(content_type)?;
         Ok(self.with_body(Some(content_type), Payload::Whole(body.into())))
@@ -196,7 +196,7 @@ impl Template {
     /// # Errors
     /// [`crate::ErrorKind::Request`] if it is not 1 to 256 bytes of visible ASCII.
     pub fn request_id(mut self, id: &str) -> Result<Self, Error> {
-        self.id = Some(parse_id(id).map_err(|fault| fault.at(&self.label))?);
+        self.id = Some(parse_id(id).map_err(|fault| Error::from(fault).at(&self.label))?);
         Ok(self)
     }
 
@@ -210,9 +210,14 @@ impl Template {
     /// # Errors
     /// [`crate::ErrorKind::Request`] if the URL would be longer than 65,534 bytes.
     pub fn query(mut self, name: &str, value: &str) -> Result<Self, Error> {
-        let endpoint = self.endpoint().with_query(name, value);
-        let too_long = || Error::request("path and query are over 65534 bytes").at(&self.label);
-        self.label = self.label.with_endpoint(endpoint.ok_or_else(too_long)?);
+        let endpoint = self.endpoint().with_query(name, value).map_err(|length| {
+            let why = format!(
+                "path and query are {length} bytes long once encoded, at most {URI_MAX} fit; send \
+                 it as a body"
+            );
+            Error::request(why).at(&self.label)
+        })?;
+        self.label = self.label.with_endpoint(endpoint);
         Ok(self)
     }
 
@@ -237,8 +242,8 @@ impl Template {
     }
 
     pub(crate) fn content_type(&self, content_type: &str) -> Result<HeaderValue, Error> {
-        HeaderValue::from_str(content_type)
-            .map_err(|_| Error::request("the content type has a control byte").at(&self.label))
+        parse_content_type("the content type", content_type)
+            .map_err(|why| Error::request(why).at(&self.label))
     }
 
     /// JSON, which is what templates hold, unless said otherwise.
