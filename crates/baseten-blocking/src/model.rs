@@ -247,8 +247,8 @@ impl Model {
     /// own. Sends nothing.
     ///
     /// # Errors
-    /// [`baseten_core::ErrorKind::Request`] for a development deployment, which has no gRPC, and for a base
-    /// URL with a path.
+    /// [`baseten_core::ErrorKind::Request`] for a development deployment, which has no gRPC, for a base URL
+    /// with a path, and for a header that the metadata has itself.
     pub fn grpc(&self) -> Result<Grpc, Error> {
         self.at.grpc()
     }

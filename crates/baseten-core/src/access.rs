@@ -137,8 +137,8 @@ impl Access {
     /// Where the model's own gRPC service is, and what its calls carry.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Request`] for a chain, a development deployment or a base URL with a path, or if
-    /// the key would travel in the clear.
+    /// [`crate::ErrorKind::Request`] for a chain, a development deployment or a base URL with a path, if
+    /// the key would travel in the clear, or if a header was given that the metadata has itself.
     pub fn grpc(&self, target: &Target) -> Result<Grpc, Error> {
         Grpc::new(self, target)
     }

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use http::header::HeaderName;
+use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use crate::access::Access;
@@ -38,11 +38,12 @@ use crate::target::{Stage, Subject, Target};
 pub struct Grpc {
     endpoint: Endpoint,
     credential: Credential,
+    /// What the key is sent as.
+    key: HeaderName,
     /// All but the key.
     metadata: HeaderMap,
 }
 
-/// An older page of Baseten's says `authorization`.
 const AUTHORIZATION: HeaderName = HeaderName::from_static("baseten-authorization");
 const MODEL_ID: HeaderName = HeaderName::from_static("baseten-model-id");
 const ENVIRONMENT: HeaderName = HeaderName::from_static("x-baseten-environment");
@@ -76,11 +77,24 @@ impl Grpc {
             HeaderValue::try_from(text).expect("ids and names of environments were checked: ASCII")
         };
         let mut metadata = access.headers().clone();
+        let reserved = [AUTHORIZATION, MODEL_ID, ENVIRONMENT, DEPLOYMENT];
+        if let Some(name) = reserved.iter().find(|name| metadata.contains_key(*name)) {
+            let why =
+                format!("metadata {name} is set by the client and cannot be given as a header");
+            return Err(Error::request(why));
+        }
         metadata.insert(MODEL_ID, value(&format!("model-{id}")));
         if let Some((name, text)) = stage {
             metadata.insert(name, value(text));
         }
-        Ok(Self { endpoint, credential, metadata })
+        Ok(Self { endpoint, credential, key: AUTHORIZATION, metadata })
+    }
+
+    /// Sends the key as `authorization` in place of `baseten-authorization`: an older page of Baseten's
+    /// has it so, and a proxy may know no other. By default it goes by the newer name.
+    #[must_use]
+    pub fn key_as_authorization(self) -> Self {
+        Self { key: header::AUTHORIZATION, ..self }
     }
 
     /// Scheme, host and port to connect to.
@@ -106,7 +120,7 @@ impl Grpc {
     }
 
     /// What a call that is made now carries beside its own metadata: key, model, environment or
-    /// deployment, and the headers that the client has for every call. Names are in lower case, and the
+    /// deployment, and the headers that the client has for every call. Each name is there once. Names are in lower case, and the
     /// key is marked sensitive.
     ///
     /// # Errors
@@ -115,7 +129,9 @@ impl Grpc {
         let key = self.credential.header_at(&self.endpoint, now);
         let key = key.map_err(|failure| Error::of(failure, Delivery::NotSent))?;
         let mut metadata = self.metadata.clone();
-        metadata.extend(key.map(|key| (AUTHORIZATION, key)));
+        if let Some(key) = key {
+            metadata.insert(self.key.clone(), key);
+        }
         Ok(metadata)
     }
 }
@@ -191,6 +207,42 @@ mod tests {
             assert_eq!(error.to_string(), expect);
         }
         assert!(Access::new(plain.allow_plain_http(), key()).grpc(&model()).is_ok());
+    }
+
+    #[test]
+    fn the_key_goes_by_one_name_and_once() {
+        for (older, credential, expect) in [
+            (false, key(), Some("baseten-authorization: Api-Key k.s3cret")),
+            (true, key(), Some("authorization: Api-Key k.s3cret")),
+            (true, Credential::none(), None),
+            (
+                true,
+                Credential::rotating(|| Credential::token("t.s3cret")),
+                Some("authorization: Bearer t.s3cret"),
+            ),
+        ] {
+            let access = Access::new(Hosts::baseten(), credential).header("x-own", "1").unwrap();
+            let grpc = access.grpc(&model()).unwrap();
+            let grpc = if older { grpc.key_as_authorization() } else { grpc };
+            let mut told = vec!["x-own: 1", "baseten-model-id: model-abc"];
+            told.push("x-baseten-environment: production");
+            told.extend(expect);
+            assert_eq!(lines(&grpc, SystemTime::UNIX_EPOCH), told);
+        }
+        for name in [
+            "Baseten-Authorization",
+            "baseten-model-id",
+            "x-baseten-environment",
+            "x-baseten-deployment",
+        ] {
+            let access = Access::new(Hosts::baseten(), key()).header(name, "s3cret").unwrap();
+            let error = access.grpc(&model()).unwrap_err().to_string();
+            let name = name.to_lowercase();
+            assert_eq!(
+                error,
+                format!("metadata {name} is set by the client and cannot be given as a header")
+            );
+        }
     }
 
     #[test]

@@ -116,6 +116,8 @@ both! {
             check(wait(model().request().header(name, "s3cret").send()).err(), &expect);
             check(facade::Client::builder().api_key("k").header(name, "s3cret").build().err(), &expect);
         }
+        let headed = model().header("baseten-authorization", "s3cret").unwrap();
+        check(headed.grpc().err(), "metadata baseten-authorization is set by the client and cannot be given as a header");
         check(model().header("a b", "").err(), "header name \"a b\" is not a token");
         check(model().header("", "").err(), "header name \"\" is not a token");
         check(model().header("x-a", "s3cret\r\nx-b: 1").err(), "the value of header x-a has a control byte at 6 and cannot stand in a header");
