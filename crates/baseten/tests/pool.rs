@@ -6,6 +6,10 @@
 mod both;
 mod facades;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -137,5 +141,41 @@ fn what_belongs_to_a_runtime_that_is_gone_is_closed() {
         assert!(swept.is_ok(), "{opened}");
         drop(runtime);
         thread::sleep(2 * idle);
+    }
+}
+
+/// A task of which is known who holds on to it.
+struct Task(Waker);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+    }
+}
+
+/// What `work` comes to as a task of its own, which nobody holds any more then.
+async fn as_a_task<T>(work: impl Future<Output = T>) -> T {
+    let task = poll_fn(|cx| Poll::Ready(Arc::new(Task(cx.waker().clone())))).await;
+    let (waker, mut work) = (Waker::from(task.clone()), pin!(work));
+    let mut waits = 0;
+    let done = poll_fn(|_| {
+        waits += 1;
+        work.as_mut().poll(&mut Context::from_waker(&waker))
+    });
+    let done = done.await;
+    drop(waker);
+    assert!(waits > 1, "it must have waited");
+    assert_eq!(Arc::strong_count(&task), 1);
+    done
+}
+
+#[tokio::test]
+async fn an_idle_connection_keeps_nothing_of_the_task_that_it_served() {
+    use baseten as facade;
+    let emulator = Emulator::start().unwrap();
+    let model = model!(emulator, Pool::default());
+    for opened in [1, 1] {
+        as_a_task(model.predict::<_, Value>(&1)).await.unwrap();
+        assert_eq!(emulator.seen().opened(), opened);
     }
 }

@@ -93,10 +93,15 @@ impl Net for Tokio {
             if is_canceled(&mut cancel, cx) {
                 return Poll::Ready(Err(Elapsed));
             }
-            match attendance.poll(cx, || poll(&mut Context::from_waker(waker))) {
-                Poll::Ready(output) => Poll::Ready(Ok(output)),
-                Poll::Pending => timer.poll(due(), cx).map(Err),
-            }
+            // The timer rings as well: it lies in the pool with the connection, and must not hold the
+            // task whose call it served, nor wake it.
+            attendance.poll(cx, || {
+                let cx = &mut Context::from_waker(waker);
+                match poll(cx) {
+                    Poll::Ready(output) => Poll::Ready(Ok(output)),
+                    Poll::Pending => timer.poll(due(), cx).map(Err),
+                }
+            })
         })
         .await
     }
