@@ -332,7 +332,10 @@ async fn exchange<N: Net>(
 /// The seconds of `Keep-Alive: timeout=5, max=100`.
 fn promised(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(&KEEP_ALIVE)?.to_str().ok()?;
-    let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    let seconds = value.split(',').find_map(|part| {
+        let (name, seconds) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then_some(seconds)
+    })?;
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
@@ -445,6 +448,8 @@ mod tests {
             ("timeout=5", Some(5)),
             ("timeout=60, max=100", Some(60)),
             ("max=100, timeout=7", Some(7)),
+            ("Timeout=8, Max=100", Some(8)), // names have no case
+            ("max=1,TIMEOUT = 9", Some(9)),
             ("timeout=soon", None),
             ("max=100", None),
         ] {
