@@ -80,7 +80,8 @@ impl CancelToken {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing that panics is done under the lock.
+        // Nothing that panics is done under the lock. Nor is a waker woken, cloned or dropped: that may
+        // run code of others, which may ask this very token.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -114,14 +115,15 @@ impl Future for Canceled<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let known = self.place.as_ref().is_some_and(|(_, waker)| waker.will_wake(cx.waker()));
         if !known {
-            let waker = cx.waker().clone();
+            let (waker, listed) = (cx.waker().clone(), cx.waker().clone());
             let mut waiting = self.token.0.lock();
             let place = self.place.as_ref().map(|(place, _)| *place).unwrap_or_else(|| {
                 waiting.next += 1;
                 waiting.next
             });
-            waiting.wakers.insert(place, waker.clone());
+            let before = waiting.wakers.insert(place, listed);
             drop(waiting);
+            drop(before);
             self.place = Some((place, waker));
         }
         // Looked at with the waker in place: whoever cancels now finds it.
@@ -132,7 +134,8 @@ impl Future for Canceled<'_> {
 impl Drop for Canceled<'_> {
     fn drop(&mut self) {
         if let Some((place, _)) = self.place {
-            self.token.0.lock().wakers.remove(&place);
+            let gone = self.token.0.lock().wakers.remove(&place);
+            drop(gone);
         }
     }
 }

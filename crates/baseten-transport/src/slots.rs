@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -26,8 +27,11 @@ pub(crate) struct Slots {
 struct Line {
     taken: usize,
     next: u64,
-    waiting: VecDeque<(u64, Waker)>,
+    waiting: VecDeque<Ticket>,
 }
+
+/// A number, and whom to wake until that was done.
+type Ticket = (u64, Option<Waker>);
 
 impl Slots {
     /// `most` for each origin, one at least.
@@ -52,7 +56,8 @@ impl Slots {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Origin, Line>> {
-        // Nothing that panics is done under the lock.
+        // Nothing that panics is done under the lock. Nor is a waker woken, cloned or dropped: that may
+        // run code of others, which may want a slot or give one up.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,8 +69,8 @@ impl Slots {
             None => lines.entry(origin.clone()).or_default(),
         };
         let changed = change(line);
-        let head = line.waiting.front().filter(|_| line.taken < self.most);
-        let head = head.map(|(_, waker)| waker.clone());
+        let head = line.waiting.front_mut().filter(|_| line.taken < self.most);
+        let head = head.and_then(|(_, waker)| waker.take());
         if line.taken == 0 && line.waiting.is_empty() {
             lines.remove(origin);
         }
@@ -108,10 +113,13 @@ impl Place<'_> {
         let Self { slots, origin, .. } = *self;
         let ticket = &mut self.ticket;
         let most = slots.most;
+        // Moved in and out, and dropped here.
+        let mut waker = Some(cx.waker().clone());
         slots.with(origin, |line| {
             let head = line.waiting.front().map(|(ticket, _)| *ticket);
             if line.taken < most && (head.is_none() || head == *ticket) {
                 if ticket.take().is_some() {
+                    // It was woken, so that there is no waker in it.
                     line.waiting.pop_front();
                 }
                 line.taken += 1;
@@ -121,32 +129,40 @@ impl Place<'_> {
                 None => {
                     line.next += 1;
                     *ticket = Some(line.next);
-                    line.waiting.push_back((line.next, cx.waker().clone()));
+                    line.waiting.push_back((line.next, waker.take()));
                 }
                 Some(ticket) => {
                     let own = line.waiting.iter_mut().find(|(other, _)| other == ticket);
-                    if let Some((_, waker)) = own {
-                        waker.clone_from(cx.waker());
+                    if let Some((_, known)) = own {
+                        mem::swap(known, &mut waker);
                     }
                 }
             }
             Poll::Pending
         })
     }
+
+    fn leave(&self, ticket: u64) -> Option<Ticket> {
+        self.slots.with(self.origin, |line| {
+            let at = line.waiting.iter().position(|(other, _)| *other == ticket)?;
+            line.waiting.remove(at)
+        })
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.slots.with(self.origin, |line| line.waiting.retain(|(other, _)| *other != ticket));
-        }
+        drop(self.ticket.and_then(|ticket| self.leave(ticket)));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
     use std::task::Wake;
+    use std::thread;
+    use std::time::Duration;
 
     use baseten_core::Hosts;
 
@@ -227,6 +243,48 @@ mod tests {
         assert!(held.is_some());
         drop((held, one, three));
         assert!(slots.lock().is_empty(), "nothing is kept of an origin without calls");
+    }
+
+    /// A task whose end asks for the slots.
+    struct Asking(Arc<Slots>, Origin, mpsc::Sender<usize>);
+
+    impl Wake for Asking {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Asking {
+        fn drop(&mut self) {
+            self.2.send(self.0.untaken(&self.1)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_task_that_ends_in_line_may_ask_for_the_slots() {
+        fn poll(place: &mut Place<'_>, waker: &Waker) -> Poll<Slot> {
+            place.poll(&Context::from_waker(waker))
+        }
+        type Ending = fn(Place<'_>, Slot);
+        let moves: Ending = |mut place, _held| drop(poll(&mut place, Waker::noop()));
+        let leaves: Ending = |place, _held| drop(place);
+        let is_told: Ending = |_place, held| drop(held);
+        //   what ends it                         slots that are free then
+        for (case, ending, free) in [
+            ("another task waits in its place", moves, 0),
+            ("it leaves the line", leaves, 0),
+            ("its turn has come", is_told, 1),
+        ] {
+            let (told, heard) = mpsc::channel();
+            // On a thread of its own: what waits for itself waits for ever.
+            thread::spawn(move || {
+                let (slots, origin) = (Slots::new(1), origin("http://localhost:1"));
+                let mut place = Place { slots: &slots, origin: &origin, ticket: None };
+                let Poll::Ready(held) = poll(&mut place, Waker::noop()) else { return };
+                let task = Asking(slots.clone(), origin.clone(), told);
+                let _ = poll(&mut place, &Waker::from(Arc::new(task)));
+                ending(place, held);
+            });
+            assert_eq!(heard.recv_timeout(Duration::from_secs(20)), Ok(free), "{case}");
+        }
     }
 
     #[test]
