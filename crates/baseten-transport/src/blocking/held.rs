@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(crate) struct Held {
     woken: AtomicBool,
     /// The read timeout that the socket has, in milliseconds.
     patience: AtomicU64,
+    /// What the system said when it took no timeout, as its number.
+    fault: AtomicI32,
 }
 
 /// What the next read may do.
@@ -37,6 +39,8 @@ pub(super) enum Turn {
     Block,
     /// Take what is there.
     Now,
+    /// Take what is there; if there is nothing, the socket is broken.
+    Last,
 }
 
 /// How long a write may block before it looks whether the peer has something to say: one that answers
@@ -50,13 +54,18 @@ impl Held {
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         net::configure(SockRef::from(&stream))?;
         stream.set_write_timeout(Some(WRITE_SLICE))?;
-        Ok(Self {
+        Ok(Self::around(stream))
+    }
+
+    pub(super) fn around(stream: TcpStream) -> Self {
+        Self {
             stream,
             turn: AtomicU8::new(Turn::Hold as u8),
             blocked: AtomicBool::new(false),
             woken: AtomicBool::new(false),
             patience: AtomicU64::new(0),
-        })
+            fault: AtomicI32::new(0),
+        }
     }
 
     /// Forgets that it was woken, and says whether it was.
@@ -65,12 +74,26 @@ impl Held {
     }
 
     /// Lets the next read wait for as long as `left`; `None` is for ever. After a write that found no
-    /// room the read only looks, since the peer may be waiting for us.
-    pub(super) fn grant(&self, left: Option<Duration>) -> io::Result<()> {
-        if self.blocked.swap(false, Relaxed) {
-            self.turn.store(Turn::Now as u8, Relaxed);
-            return Ok(());
-        }
+    /// room the read only looks, since the peer may be waiting for us. One that could block for ever,
+    /// since the socket takes no timeout, fails if nothing is there.
+    pub(super) fn grant(&self, left: Option<Duration>) {
+        let turn = if self.blocked.swap(false, Relaxed) {
+            Turn::Now
+        } else {
+            match self.be_patient(left) {
+                Ok(()) => Turn::Block,
+                Err(error) => return self.refuse(&error),
+            }
+        };
+        self.turn.store(turn as u8, Relaxed);
+    }
+
+    fn refuse(&self, error: &io::Error) {
+        self.fault.store(error.raw_os_error().unwrap_or_default(), Relaxed);
+        self.turn.store(Turn::Last as u8, Relaxed);
+    }
+
+    fn be_patient(&self, left: Option<Duration>) -> io::Result<()> {
         // 0 stands for no timeout: a timeout rounds up, and is never 0.
         let wanted = left.map_or(0, |left| (left.as_millis() as u64).saturating_add(1));
         let has = self.patience.load(Relaxed);
@@ -79,7 +102,6 @@ impl Held {
             self.stream.set_read_timeout(timeout)?;
             self.patience.store(wanted, Relaxed);
         }
-        self.turn.store(Turn::Block as u8, Relaxed);
         Ok(())
     }
 
@@ -125,8 +147,12 @@ impl Socket for Held {
             return Poll::Pending;
         }
         self.turn.store(Turn::Hold as u8, Relaxed);
-        if turn == Turn::Now as u8 {
-            return self.read_now(buf);
+        if turn != Turn::Block as u8 {
+            let read = self.read_now(buf);
+            if read.is_pending() && turn == Turn::Last as u8 {
+                return Poll::Ready(Err(io::Error::from_raw_os_error(self.fault.load(Relaxed))));
+            }
+            return read;
         }
         loop {
             match (&self.stream).read(buf) {
@@ -174,5 +200,40 @@ impl Wake for Wire<Held> {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.socket.woken.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::task::Waker;
+
+    use super::*;
+
+    fn read(held: &Held) -> Poll<io::Result<u8>> {
+        let (mut byte, cx) = ([0], &mut Context::from_waker(Waker::noop()));
+        held.poll_read(cx, &mut byte).map_ok(|_| byte[0])
+    }
+
+    #[test]
+    fn a_socket_that_takes_no_timeout_is_read_once_more_and_is_broken() {
+        const REFUSED: i32 = 22;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let held = Held::new(stream).unwrap();
+        peer.write_all(b"x").unwrap();
+        held.grant(Some(Duration::from_secs(20)));
+        assert!(matches!(read(&held), Poll::Ready(Ok(b'x'))), "with a timeout");
+        for said in ["y", ""] {
+            peer.write_all(said.as_bytes()).unwrap();
+            held.refuse(&io::Error::from_raw_os_error(REFUSED));
+            match (read(&held), said) {
+                (Poll::Ready(Ok(b'y')), "y") => {}
+                (Poll::Ready(Err(error)), "") => assert_eq!(error.raw_os_error(), Some(REFUSED)),
+                (other, _) => panic!("{said}: {other:?}"),
+            }
+        }
+        assert!(read(&held).is_pending(), "it was one turn");
     }
 }
