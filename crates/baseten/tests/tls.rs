@@ -199,19 +199,3 @@ fn the_connect_clock_bounds_the_handshake() {
         assert_eq!(error.delivery(), Delivery::NotSent);
     });
 }
-
-#[test]
-fn a_handshake_that_breaks_at_any_byte_is_an_error_before_sending() {
-    each_tls_with(once(), |facade, emulator| {
-        // The server's part of a handshake is about 1,000 bytes; every seventh is looked at.
-        for byte in (0..700).step_by(7) {
-            emulator.clear_faults();
-            emulator.inject(When::EveryConnection, Fault::cut().at_byte(byte).on_tcp());
-            let error = facade.predict(&json!(1)).unwrap_err();
-            let told = format!("{} cut at {byte}: {error:?}", facade.name());
-            assert_eq!(error.kind(), ErrorKind::Connect, "{told}");
-            assert_eq!(error.delivery(), Delivery::NotSent, "{told}");
-        }
-        assert_eq!(emulator.seen().arrivals().len(), 0);
-    });
-}
