@@ -135,7 +135,12 @@ impl Shared {
             return Ok(());
         }
         let code = u16::from(code).into();
-        self.put(Frame::Close(Some(CloseFrame { code, reason: reason.into() }))).await
+        let said = self.put(Frame::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+        match &self.lock().end {
+            // The server was first.
+            Some(End::Finished(_)) => Ok(()),
+            _ => said,
+        }
     }
 
     /// Hands a frame to the socket and waits until it has taken it.
@@ -175,7 +180,16 @@ impl Shared {
     ) -> Poll<T> {
         self.wakers.register(way, cx.waker());
         let both = Waker::from(self.wakers.clone());
-        poll(&mut self.lock(), &mut Context::from_waker(&both))
+        let mut state = self.lock();
+        let was_over = state.end.is_some();
+        let polled = poll(&mut state, &mut Context::from_waker(&both));
+        let is_over = state.end.is_some();
+        drop(state);
+        if is_over && !was_over {
+            // The other direction may wait for a socket that is gone.
+            both.wake();
+        }
+        polled
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -263,6 +277,10 @@ impl State {
                 let what = format!("a {what} {size} bytes came, over the limit of {max_size}");
                 self.give_up(ErrorKind::TooLarge, what);
             }
+            WireError::Utf8(_) => {
+                self.say(goodbye(1007), cx);
+                self.give_up(ErrorKind::Protocol, "a text that came is no UTF-8");
+            }
             _ => {
                 self.say(goodbye(1002), cx);
                 self.give_up(ErrorKind::Protocol, "what came is no WebSocket");
@@ -304,7 +322,12 @@ impl State {
                 return Poll::Ready(Err(if frame.is_some() { error.unsent() } else { error }));
             };
             // Also before a frame: the queue has room for one message.
-            let done = match socket.poll_flush_unpin(cx) {
+            let polled = socket.poll_flush_unpin(cx);
+            let polled = match socket.get_ref().broken() {
+                Some(broken) => Poll::Ready(Err(broken.into())),
+                None => polled,
+            };
+            let done = match polled {
                 Poll::Ready(Ok(())) => {
                     let Some(frame) = frame.take() else { return Poll::Ready(Ok(())) };
                     self.session.sent += u64::from(frame.is_text() || frame.is_binary());

@@ -1,8 +1,11 @@
-//! The last bytes that came, beside the stream they came from.
+//! What tungstenite (0.30) would lose, beside the stream that it reads and writes.
 //!
-//! tungstenite (0.30) does not know the close code 1014, which Baseten lists, nor any other code that is
-//! not in its own table: it reports them as a violation of the protocol. A close frame is the last thing
-//! a peer says, so the true code is still here.
+//! It does not know the close code 1014, which Baseten lists, nor any other code that is not in its own
+//! table: it reports them as a violation of the protocol. A close frame is the last thing a peer says, so
+//! the true code is still in the bytes that came last.
+//!
+//! And it answers pings while it reads: where that fails, it reads no further, although the peer may have
+//! said more before it left. So a write that fails is kept here, for who sends to ask for.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,11 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::close::{Close, CloseCode};
 
-/// A connection that remembers what was read last.
+/// A connection that remembers what was read last, and the first write that failed.
 #[derive(Debug)]
 pub(crate) struct Tail {
     pub(crate) stream: Upgraded,
     last: Vec<u8>,
+    broken: Option<io::Error>,
 }
 
 /// The largest control frame: two bytes of header and 125 of payload.
@@ -25,12 +29,32 @@ const FRAME_MAX: usize = 127;
 
 impl Tail {
     pub(crate) fn new(stream: Upgraded) -> Self {
-        Self { stream, last: Vec::with_capacity(2 * FRAME_MAX) }
+        Self { stream, last: Vec::with_capacity(2 * FRAME_MAX), broken: None }
     }
 
     /// The close frame that the bytes end with.
     pub(crate) fn close(&self) -> Option<Close> {
         close_at_end(&self.last)
+    }
+
+    /// The write that failed. Since then nothing is written.
+    pub(crate) fn broken(&self) -> Option<io::Error> {
+        self.broken.as_ref().map(|broken| io::Error::new(broken.kind(), broken.to_string()))
+    }
+
+    /// Where it has failed, or did so before, `nowhere` stands for what it would have come to.
+    fn written<T>(
+        &mut self,
+        nowhere: T,
+        write: impl FnOnce(Pin<&mut Upgraded>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.broken.is_none() {
+            match write(Pin::new(&mut self.stream)) {
+                Poll::Ready(Err(error)) => self.broken = Some(error),
+                polled => return polled,
+            }
+        }
+        Poll::Ready(Ok(nowhere))
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -72,7 +96,7 @@ impl AsyncWrite for Tail {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.written(buf.len(), |stream| stream.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -80,7 +104,8 @@ impl AsyncWrite for Tail {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        self.written(length, |stream| stream.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -88,7 +113,7 @@ impl AsyncWrite for Tail {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.written((), |stream| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -168,7 +168,8 @@ impl Sender {
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] for a message over [`Options::message_limit`], of which nothing is sent;
-    /// [`ErrorKind::Disconnected`] or [`ErrorKind::Closed`] where the connection is over, and
+    /// how the connection ended where it is over, [`ErrorKind::Request`] if it did in order, also while
+    /// this waits and the other half hears it; and
     /// [`ErrorKind::Timeout`] where the server takes no byte for the time of the idle clock, and again at
     /// once until it takes one. Receiving then still gives what the server said before.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
@@ -214,7 +215,7 @@ impl Sender {
     }
 
     /// Says goodbye. Nothing can be sent after it; the other half goes on to receive what the server
-    /// still says, up to its own goodbye.
+    /// still says, up to its own goodbye. That the server was first is no error.
     ///
     /// # Errors
     /// As [`WebSocket::close`], and as [`Sender::send`].
@@ -228,7 +229,9 @@ impl Receiver {
     /// goodbye. After the end it stays at the end. A future dropped before it is ready loses nothing.
     ///
     /// # Errors
-    /// Every other end, again each time it is asked: see [`ErrorKind`].
+    /// Every other end, again each time it is asked: see [`ErrorKind`]. What the server said before it left
+    /// comes first, also where it no longer takes anything. To what is no WebSocket, no UTF-8 or too large,
+    /// 1002, 1007 or 1009 is said.
     pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
         self.0.receive().await
     }

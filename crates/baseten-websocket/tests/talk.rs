@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::future::{Future, ready};
 use std::time::Duration;
 
 use baseten_emulator::{Answer, At, Closer, Emulator, Fault, Frame, Outcome, When};
@@ -190,6 +191,44 @@ async fn the_servers_bytes_may_be_split_anywhere() {
         let error = socket.receive().await.unwrap_err();
         assert_eq!(error.close().unwrap().code, CloseCode::BadGateway, "{fault:?}: {error}");
     }
+}
+
+/// Polled once.
+async fn for_a_moment<T>(waiting: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = waiting => Some(done),
+        () = ready(()) => None,
+    }
+}
+
+#[tokio::test]
+async fn what_is_dropped_midway_loses_nothing() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(When::Request(0), Fault::slow(1, Duration::ZERO));
+    let frames = ["one", "two", "three"].map(|text| Frame::Text(text.into()));
+    emulator.model("abc").at("websocket").then(Answer::websocket(frames));
+    let mut socket = connect(&emulator).await;
+    for expect in ["one", "two", "three"] {
+        let message = loop {
+            match for_a_moment(socket.receive()).await {
+                Some(message) => break message.unwrap(),
+                None => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(message, text(expect));
+    }
+    // A message that the socket has begun to take goes on with the next one.
+    let mut socket = connect(&emulator).await;
+    let big = vec![1; 8 << 20];
+    if let Some(sent) = for_a_moment(socket.send_binary(big.clone())).await {
+        sent.unwrap(); // all of it, if the server is that fast
+    }
+    let (mut sender, mut receiver) = socket.split();
+    let (sent, received) = tokio::join!(sender.send_text("hi"), receiver.receive());
+    sent.unwrap();
+    assert!(received.unwrap() == Some(Message::Binary(big.into())));
+    assert_eq!(receiver.receive().await.unwrap(), text("echo:hi"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
