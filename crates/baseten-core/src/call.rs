@@ -234,11 +234,11 @@ impl Call {
     }
 
     /// The answer has a status that [`Request::accepts`] does not. `body` is as much of it as was kept.
-    pub fn on_rejected(&mut self, now: Duration, head: Parts, body: Bytes) {
-        let body = match self.label.secret() {
-            Some(secret) => secret.hide_bytes(body),
-            None => body,
-        };
+    pub fn on_rejected(&mut self, now: Duration, mut head: Parts, mut body: Bytes) {
+        if let Some(secret) = self.label.secret() {
+            secret.hide_in_headers(&mut head.headers);
+            body = secret.hide_bytes(body);
+        }
         let api = ApiError::parse(&body);
         let trust = self.policy.trust_refusals;
         let endpoint = self.label.endpoint();
@@ -267,8 +267,11 @@ impl Call {
 
     /// The answer has the status that was asked for: the call is never sent again, even if the body breaks.
     #[must_use]
-    pub fn accept(self, now: Duration, head: Parts) -> Accepted {
+    pub fn accept(self, now: Duration, mut head: Parts) -> Accepted {
         self.budget.earn();
+        if let Some(secret) = self.label.secret() {
+            secret.hide_in_headers(&mut head.headers);
+        }
         let waited = self.tried.iter().map(|tried| tried.waited).sum::<Duration>()
             + match self.state {
                 State::Sending { waited, .. } | State::Ready { waited, .. } => waited,

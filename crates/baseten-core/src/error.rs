@@ -118,7 +118,8 @@ impl Error {
         self.0.status
     }
 
-    /// The headers of the answer, empty without one.
+    /// The headers of the answer, empty without one. `[redacted]` stands where the server echoed the call's
+    /// key.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers

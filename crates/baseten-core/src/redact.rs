@@ -1,5 +1,5 @@
-//! Takes a call's own key out of what a server says. Some echo it: in the text of a 401, or in a dump
-//! of the request's headers.
+//! Takes a call's own key out of what a server says. Some echo it: in the text of a 401, in a dump of the
+//! request's headers, or in a header of the answer.
 //!
 //! It knows the one key of the call, and guesses at no other secret.
 
@@ -7,13 +7,17 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
 use serde_json::Value;
 
 /// What a call shows for itself, to be found in texts and never printed.
 #[derive(Clone)]
-pub(crate) struct Secret(HeaderValue);
+pub(crate) struct Secret {
+    authorization: HeaderValue,
+    /// Where the key begins in it.
+    from: usize,
+}
 
 /// What stands in its place.
 const REDACTED: &str = "[redacted]";
@@ -24,13 +28,17 @@ const SHORTEST: usize = 8;
 impl Secret {
     /// Of an `authorization` header: what stands behind the scheme.
     pub(crate) fn of(authorization: &HeaderValue) -> Self {
-        Self(authorization.clone())
+        let space = authorization.as_bytes().iter().rposition(|byte| *byte == b' ');
+        Self { authorization: authorization.clone(), from: space.map_or(0, |space| space + 1) }
     }
 
     /// The key itself, if it is long enough to be looked for.
     fn key(&self) -> Option<&str> {
-        let value = self.0.to_str().ok()?;
-        let key = value.rsplit(' ').next().unwrap_or(value);
+        std::str::from_utf8(self.key_bytes()?).ok()
+    }
+
+    fn key_bytes(&self) -> Option<&[u8]> {
+        let key = &self.authorization.as_bytes()[self.from..];
         (key.len() >= SHORTEST).then_some(key)
     }
 
@@ -44,7 +52,7 @@ impl Secret {
 
     /// The bytes without the key, which are the same bytes if it is not in them.
     pub(crate) fn hide_bytes(&self, bytes: Bytes) -> Bytes {
-        let Some(key) = self.key() else { return bytes };
+        let Some(key) = self.key_bytes() else { return bytes };
         let finder = memmem::Finder::new(key);
         let mut clean = Vec::new();
         let mut rest = &bytes[..];
@@ -58,6 +66,18 @@ impl Secret {
         }
         clean.extend_from_slice(rest);
         clean.into()
+    }
+
+    /// The same for the values of headers. Nearly all of them are shorter than any key.
+    pub(crate) fn hide_in_headers(&self, headers: &mut HeaderMap) {
+        let Some(key) = self.key_bytes() else { return };
+        for value in headers.values_mut() {
+            if value.len() >= key.len() && memmem::find(value.as_bytes(), key).is_some() {
+                let clean = self.hide_bytes(Bytes::copy_from_slice(value.as_bytes()));
+                *value = HeaderValue::from_maybe_shared(clean)
+                    .expect("a part of a value and ASCII make a value");
+            }
+        }
     }
 
     /// The same for every text in a JSON value, names of members included.
@@ -122,6 +142,27 @@ mod tests {
         secret.hide_in(&mut value);
         let expect = serde_json::json!({"[redacted]": [1, null, {"a": "x [redacted]"}], "b": 2});
         assert_eq!(value, expect);
+    }
+
+    #[test]
+    fn a_key_in_headers_is_found_in_every_value() {
+        let secret = Secret::of(&HeaderValue::from_static("Bearer abcd.s3cret"));
+        let mut headers = HeaderMap::new();
+        //   what a server sends                what is kept
+        let values: [(&[u8], &[u8]); 5] = [
+            (b"abcd.s3cret", b"[redacted]"),
+            (b"Bearer abcd.s3cret", b"Bearer [redacted]"),
+            (b"\xff abcd.s3cret,abcd.s3cret", b"\xff [redacted],[redacted]"),
+            (b"abcd.s3cre", b"abcd.s3cre"),
+            (b"", b""),
+        ];
+        for (value, _) in values {
+            headers.append("x-seen", HeaderValue::from_bytes(value).unwrap());
+        }
+        secret.hide_in_headers(&mut headers);
+        let kept: Vec<&[u8]> =
+            headers.get_all("x-seen").iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(kept, values.map(|(_, expect)| expect));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Meta {
         self.status
     }
 
-    /// All headers of the answer.
+    /// All headers of the answer. `[redacted]` stands where the server echoed the call's key.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers

@@ -1,7 +1,7 @@
 //! Settings of a client. The only place that reads the environment.
 
 use std::path::Path;
-use std::{env, fs};
+use std::{env, fmt, fs};
 
 use baseten_core::{Access, CallOptions, Credential, Error, Hosts};
 use baseten_transport::nonblocking::Transport;
@@ -20,7 +20,6 @@ use crate::client::Client;
 ///     .build()?;
 /// # Ok::<(), baseten::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct ClientBuilder {
     credential: Option<Credential>,
     hosts: Hosts,
@@ -195,6 +194,21 @@ impl ClientBuilder {
             }
         }
         self
+    }
+}
+
+/// Of headers only the names: nobody here knows which of them are secrets.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ClientBuilder")
+            .field("credential", &self.credential)
+            .field("hosts", &self.hosts)
+            .field("options", &self.options)
+            .field("headers", &headers)
+            .field("transport", &self.transport)
+            .field("fault", &self.fault)
+            .finish()
     }
 }
 

@@ -53,6 +53,7 @@ async fn nothing_that_prints_shows_the_key() {
     let request = template.json("hi").unwrap();
     let builder = access.sync(&target, Method::GET, "health").header("x", "y");
     printed.debug(&(&key, &access, &endpoint, &template, &request, &builder));
+    printed.debug(&builder.build().unwrap());
     printed.debug(&request.to_http());
 
     let builder = || Client::builder().api_key(CANARY).base_url(emulator.base_url("abc"));
@@ -144,8 +145,10 @@ fn a_server_that_echoes_the_key_is_not_quoted() {
         in_json().with_status(400),                          // every member of the JSON
         Answer::bytes("text/plain", split).with_status(500), // where messages are cut
         Answer::status(307).header("location", &format!("https://{CANARY}.example/")),
-        Answer::status(404).header("x-request-id", CANARY),
-        Answer::json(wrong), // serde quotes what it did not expect
+        echoing(404, "x-request-id"), // by which the error is named
+        echoing(404, "x-seen"),
+        echoing(503, "x-baseten-request-id"), // the same, tried again
+        Answer::json(wrong),                  // serde quotes what it did not expect
     ];
     macro_rules! told {
         ($facade:ident, $wait:expr) => {
@@ -160,7 +163,12 @@ fn a_server_that_echoes_the_key_is_not_quoted() {
                 let error = $wait(model.predict::<_, Number>("hi")).unwrap_err();
                 let mut printed = Printed::default();
                 printed.error(&error);
-                printed.debug(&error.api());
+                printed.debug(&(
+                    error.api(),
+                    error.headers(),
+                    error.attempts(),
+                    error.request_id(),
+                ));
                 assert!(!printed.leaks(), "{}", printed.0);
                 assert_eq!(emulator.seen().arrivals().len(), 1);
             }
@@ -169,6 +177,76 @@ fn a_server_that_echoes_the_key_is_not_quoted() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     told!(baseten, |call| runtime.block_on(call));
     told!(baseten_blocking, std::convert::identity);
+}
+
+/// An answer that is nobody's but the test's, with the key in this header.
+fn echoing(status: u16, header: &str) -> Answer {
+    let head = format!("HTTP/1.1 {status} Whatever\r\n{header}: Bearer {CANARY}\r\n");
+    Answer::raw(format!(
+        "{head}retry-after-ms: 1\r\nconnection: close\r\ncontent-length: 1\r\n\r\n1"
+    ))
+}
+
+#[test]
+fn a_header_that_echoes_the_key_is_not_quoted() {
+    macro_rules! told {
+        ($facade:ident, $wait:expr) => {
+            for header in ["x-request-id", "x-baseten-request-id", "x-seen"] {
+                let emulator = Emulator::builder().key(CANARY).start().unwrap();
+                emulator.model("abc").answer(echoing(200, header));
+                let client = $facade::Client::builder().api_key(CANARY);
+                let client = client.base_url(emulator.base_url("abc")).build().unwrap();
+                let model = client.model("abc").unwrap();
+                let mut printed = Printed::default();
+                // Of an attempt that came before, of a whole answer, of a stream, and of an error in a body.
+                emulator.model("abc").then(echoing(503, header));
+                let response = $wait(model.predict::<_, u64>("hi")).unwrap();
+                printed.debug(&response);
+                printed.debug(&(response.meta.failed_attempts(), response.meta.headers()));
+                printed.debug(&response.meta.request_id());
+                assert_eq!(response.meta.attempts(), 2);
+                printed.debug(&$wait(model.predict_stream("hi")).unwrap());
+                printed.error(&$wait(model.predict::<_, String>("hi")).unwrap_err());
+                assert!(!printed.leaks(), "{}", printed.0);
+                assert!(printed.0.contains("Bearer [redacted]"), "{}", printed.0);
+            }
+        };
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    told!(baseten, |call| runtime.block_on(call));
+    told!(baseten_blocking, std::convert::identity);
+}
+
+#[test]
+fn headers_of_the_callers_own_are_not_printed() {
+    macro_rules! told {
+        ($facade:ident) => {
+            let emulator = Emulator::start().unwrap();
+            let builder = || {
+                let client = $facade::Client::builder().api_key("dummy-key-0000");
+                client.base_url(emulator.base_url("abc")).header("x-gateway-key", CANARY)
+            };
+            let (mut printed, client) = (Printed::default(), builder().build().unwrap());
+            let model = client.model("abc").unwrap().header("cookie", CANARY).unwrap();
+            printed.debug(&(builder(), &client, &model, client.chain("c1").unwrap()));
+            printed.debug(&(model.openai().unwrap(), model.request().header("x-own", CANARY)));
+            let access = Access::new(Hosts::baseten(), Credential::none());
+            let access = access.header("x-own", CANARY).unwrap();
+            let target = Target::model(ModelId::new("abc").unwrap());
+            let template = access.template(&target, &Operation::Predict, Take::Json).unwrap();
+            let template = template.header("accept", "audio/wav").unwrap();
+            let request = template.json("hi").unwrap();
+            printed.debug(&(&access, &template, &request, request.to_http()));
+            printed.debug(&access.grpc(&target).unwrap());
+            assert!(!printed.leaks(), "{}", printed.0);
+            // What they are is told, and what is no secret.
+            for told in ["x-gateway-key", "cookie", "x-own", "audio/wav"] {
+                assert!(printed.0.contains(told), "{told}: {}", printed.0);
+            }
+        };
+    }
+    told!(baseten);
+    told!(baseten_blocking);
 }
 
 #[test]

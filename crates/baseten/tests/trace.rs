@@ -320,6 +320,22 @@ fn every_attempt_of_any_call() {
 }
 
 #[test]
+fn an_id_that_is_the_key_is_not_told() {
+    each(|facade, emulator, told| {
+        for (header, status) in [("x-request-id", 503), ("x-baseten-request-id", 200)] {
+            let head = format!("HTTP/1.1 {status} Whatever\r\n{header}: {DUMMY_KEY}\r\n");
+            let rest = "retry-after-ms: 1\r\nconnection: close\r\ncontent-length: 1\r\n\r\n1";
+            emulator.model("abc").then(Answer::raw(format!("{head}{rest}")));
+        }
+        facade.predict(&json!(1)).unwrap();
+        let spans = told.spans();
+        let ids: Vec<&str> =
+            spans[0].events.iter().map(|event| &*event["baseten.request_id"]).collect();
+        assert_eq!(ids, ["[redacted]", "[redacted]"], "{}", facade.name());
+    });
+}
+
+#[test]
 fn a_call_that_fails() {
     each(|facade, emulator, told| {
         emulator.model("abc").answer(Answer::platform_error(500));

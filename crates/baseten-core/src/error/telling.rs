@@ -1,6 +1,5 @@
 //! How an error is told: `Display` in one line, `Debug` with what is below it.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -34,11 +33,6 @@ impl fmt::Display for Error {
 }
 
 impl Inner {
-    /// A text of the server's without the call's key.
-    fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.call.as_ref().map_or(Cow::Borrowed(text), |call| call.hide(text))
-    }
-
     fn write_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cause = match &self.what {
             What::Said(message) => return f.write_str(message),
@@ -140,7 +134,7 @@ impl Inner {
         if let Some(location) = location.filter(|_| self.status.is_some_and(|s| s.is_redirection()))
         {
             // A query may hold a signed URL's secrets.
-            let place = self.hide(location.split('?').next().unwrap_or_default());
+            let place = location.split('?').next().unwrap_or_default();
             write!(
                 f,
                 " to {}; redirects are not followed, the key belongs to its own origin",
@@ -151,7 +145,7 @@ impl Inner {
             write!(f, ": {}", brief(message))?;
         }
         match response::request_id(&self.headers) {
-            Some(id) => write!(f, " (request {})", brief(&self.hide(id))),
+            Some(id) => write!(f, " (request {})", brief(id)),
             None => Ok(()),
         }
     }

@@ -25,7 +25,9 @@ pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, Heade
     if RESERVED.contains(&name) {
         return Err(format!("header {name} is set by the client and cannot be given"));
     }
-    let value = parse_value(format_args!("the value of header {name}"), value)?;
+    let mut value = parse_value(format_args!("the value of header {name}"), value)?;
+    // Nobody here knows which of them are secrets.
+    value.set_sensitive(name != header::ACCEPT);
     Ok((name, value))
 }
 

@@ -96,7 +96,8 @@ impl Template {
         Ok(Self { label, headers, whole, accepts: false, id: None })
     }
 
-    /// Adds or replaces a header of every request.
+    /// Adds or replaces a header of every request. Its value is not printed with `Debug`, unless it is that
+    /// of `accept`.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Request`] if name or value cannot stand in a header, or the name is one
