@@ -158,7 +158,7 @@ impl Call {
             State::Ready { at, waited, .. } => {
                 let (at, mut waited) = (*at, *waited);
                 if let Some(failure) = self.overdue(now) {
-                    self.give_up(failure);
+                    self.give_up(now, failure);
                     return self.step(now);
                 }
                 if let Some(pause) = self.in_line(now) {
@@ -170,7 +170,7 @@ impl Call {
                 let authorization = match self.authorization(now) {
                     Ok(authorization) => authorization,
                     Err(failure) => {
-                        self.give_up(failure);
+                        self.give_up(now, failure);
                         return self.step(now);
                     }
                 };
@@ -208,7 +208,7 @@ impl Call {
 
     /// The attempt brought no answer. Between two attempts: there is to be no other.
     pub fn on_failure(&mut self, now: Duration, failure: Failure) {
-        let State::Sending { .. } = self.state else { return self.give_up(failure) };
+        let State::Sending { .. } = self.state else { return self.give_up(now, failure) };
         let delivery = delivery::of_failure(&failure);
         let (cause, reused) = (failure.cause, failure.reused);
         self.record(now, Outcome::Failed(cause), delivery, None);
@@ -386,20 +386,20 @@ impl Call {
                 let (at, again) = (now.saturating_add(pause), Some(Again { last, reserved }));
                 self.state = State::Ready { at, waited: pause, again };
             }
-            Err(stop) => self.end(stop, last),
+            Err(stop) => self.end(now, stop, last),
         }
     }
 
     /// The call ends before its next attempt, which never was one.
-    fn give_up(&mut self, failure: Failure) {
+    fn give_up(&mut self, now: Duration, failure: Failure) {
         let State::Ready { again, .. } = &mut self.state else { return };
         let last = again.take().map(|again| again.last);
         let error = Error::failed(&self.label, failure, Delivery::NotSent);
-        self.end(Stop::Final, error.after(last));
+        self.end(now, Stop::Final, error.after(last));
     }
 
-    fn end(&mut self, stop: Stop, error: Error) {
-        let error = error.stopped(stop, mem::take(&mut self.tried));
+    fn end(&mut self, now: Duration, stop: Stop, error: Error) {
+        let error = error.stopped(stop, mem::take(&mut self.tried)).with_elapsed(now);
         self.span.failed(&error);
         self.state = State::Over(Some(error));
     }

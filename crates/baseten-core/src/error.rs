@@ -45,6 +45,7 @@ struct Inner {
     api: Option<ApiError>,
     body: Bytes,
     received: u64,
+    elapsed: Option<Duration>,
     retry: Option<Retry>,
     source: Option<Source>,
 }
@@ -144,6 +145,12 @@ impl Error {
         self.0.received
     }
 
+    /// How long the call had lasted, all attempts and pauses included. `None` if it never began.
+    #[must_use]
+    pub fn elapsed(&self) -> Option<Duration> {
+        self.0.elapsed
+    }
+
     /// The id under which the platform logs the last attempt.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
@@ -211,6 +218,13 @@ impl Error {
         self
     }
 
+    /// The error with the time that its call had lasted.
+    #[must_use]
+    pub fn with_elapsed(mut self, elapsed: Duration) -> Self {
+        self.0.elapsed = Some(elapsed);
+        self
+    }
+
     /// A request that could not be built, told by `message`.
     #[must_use]
     pub fn request(message: impl Into<String>) -> Self {
@@ -237,6 +251,7 @@ impl Error {
             api: None,
             body: Bytes::new(),
             received: 0,
+            elapsed: None,
             retry: None,
             source: None,
         }))

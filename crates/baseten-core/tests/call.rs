@@ -163,6 +163,7 @@ fn an_error_speaks_for_all_attempts() {
         }
         let error = s.fails();
         assert_eq!((error.delivery(), error.attempts().len()), (delivery, 3), "{error}");
+        assert_eq!(error.elapsed(), Some(s.now));
         assert!(error.to_string().contains(says), "{error}");
     }
 }
@@ -205,7 +206,7 @@ fn a_call_that_ends_in_the_pause_had_no_further_attempt() {
         let error = ends(&mut s).fails();
         assert_eq!(error.to_string(), format!("POST /environments/production/predict: {says}"));
         assert_eq!((error.delivery(), error.stop()), (delivery, Stop::Final), "{error}");
-        assert_eq!(error.attempts().len(), 1, "{error}");
+        assert_eq!((error.attempts().len(), error.elapsed()), (1, Some(s.now)), "{error}");
         // What the attempt was answered is there.
         let refused = delivery == Delivery::Refused;
         assert_eq!(error.status().map(|status| status.as_u16()), refused.then_some(503));

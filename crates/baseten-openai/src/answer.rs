@@ -100,7 +100,7 @@ impl<C: Collect> StreamReader<C> {
     }
 
     /// Goes on as far as the bytes reach; see [`StreamDecoder::advance`]. `now` is asked for each
-    /// chunk with something written: the time since the call began.
+    /// chunk with something written and for an error: the time since the call began.
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`], [`ErrorKind::Stream`] (the server's own error), [`ErrorKind::Decode`]
@@ -111,11 +111,14 @@ impl<C: Collect> StreamReader<C> {
         meta: &Meta,
         now: impl FnOnce() -> Duration,
     ) -> Result<Progress, Error> {
-        let progress = self.decoder.advance().map_err(|error| {
-            let (error, partial) = of_stream(meta, error);
-            self.partial = Some(partial);
-            error
-        })?;
+        let progress = match self.decoder.advance() {
+            Ok(progress) => progress,
+            Err(error) => {
+                let (error, partial) = of_stream(meta, error);
+                self.partial = Some(partial);
+                return Err(error.with_elapsed(now()));
+            }
+        };
         if progress == Progress::Chunk && C::is_written(self.decoder.chunk()) {
             self.timings.note(now());
         }

@@ -101,7 +101,9 @@ impl<N: Net> Sender<N> {
         };
         match whole {
             Ok(whole) => Ok(accepted.finish(sending.began.elapsed(), whole)),
-            Err((failure, part)) => Err(accepted.fail(failure).with_body(part)),
+            Err((failure, part)) => {
+                Err(accepted.fail(sending.began.elapsed(), failure).with_body(part))
+            }
         }
     }
 
@@ -397,7 +399,7 @@ impl<N: Net> Answer<N> {
                 chunk
             }
         };
-        let chunk = chunk.map_err(|failure| self.accepted.fail(failure));
+        let chunk = chunk.map_err(|failure| self.accepted.fail(self.began.elapsed(), failure));
         if self.is_finished() {
             self.accepted.end(self.began.elapsed());
         }
@@ -417,7 +419,10 @@ impl<N: Net> Answer<N> {
                 None => break poll_fn(|cx| sink.poll_flush(cx)).await,
             }
         };
-        outcome.map_err(|error| self.accepted.fail(self.body.unwritten(written, error)))?;
+        outcome.map_err(|error| {
+            let failure = self.body.unwritten(written, error);
+            self.accepted.fail(self.began.elapsed(), failure)
+        })?;
         Ok(self.accepted.finish(self.began.elapsed(), written))
     }
 
@@ -433,7 +438,9 @@ impl<N: Net> Answer<N> {
         };
         match whole {
             Ok(whole) => Ok(self.accepted.finish(self.began.elapsed(), whole)),
-            Err((failure, part)) => Err(self.accepted.fail(failure).with_body(part)),
+            Err((failure, part)) => {
+                Err(self.accepted.fail(self.began.elapsed(), failure).with_body(part))
+            }
         }
     }
 }

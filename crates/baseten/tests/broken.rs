@@ -110,54 +110,70 @@ fn heads_and_bodies_without_end_are_bounded() {
 
 #[test]
 fn each_clock_fires_and_is_named() {
+    use Delivery::{Answered, MaybeRan};
     let limit = ms(60);
     let set = |change: fn(&mut Timeouts, Option<Duration>)| {
         let mut timeouts = Timeouts::default();
         change(&mut timeouts, Some(limit));
         within(timeouts)
     };
+    let first_byte = || set(|t, d| t.first_byte = d);
+    let idle = || set(|t, d| t.idle = d);
+    let total = || set(|t, d| t.total = d);
     let stalled = |fault: Fault| Answer::json(json!([1, 2, 3])).fault(fault);
-    //   which clock                       where it stalls                      what is told
-    for (options, answer, clock, delivery) in [
-        (
-            set(|t, d| t.first_byte = d),
-            stalled(Fault::stall()),
-            Clock::FirstByte,
-            Delivery::MaybeRan,
-        ),
-        (
-            set(|t, d| t.idle = d),
-            stalled(Fault::stall().at_byte(10)),
-            Clock::Idle,
-            Delivery::MaybeRan,
-        ),
-        (
-            set(|t, d| t.idle = d),
-            stalled(Fault::stall().at_body(2)),
-            Clock::Idle,
-            Delivery::Answered,
-        ),
-        (set(|t, d| t.total = d), stalled(Fault::stall()), Clock::Total, Delivery::MaybeRan),
-        (
-            set(|t, d| t.total = d),
-            stalled(Fault::stall().at_body(2)),
-            Clock::Total,
-            Delivery::Answered,
-        ),
-        (set(|t, d| t.total = d), Answer::endless("x"), Clock::Total, Delivery::Answered),
+    let within_head = Fault::stall().at_byte(10);
+    let within_body = || Fault::stall().at_body(2);
+    //   which clock   where it stalls                what is told                     had come
+    for (options, answer, clock, delivery, received) in [
+        (first_byte(), stalled(Fault::stall()), Clock::FirstByte, MaybeRan, Some(0)),
+        (idle(), stalled(within_head), Clock::Idle, MaybeRan, Some(10)),
+        (idle(), stalled(within_body()), Clock::Idle, Answered, Some(2)),
+        (total(), stalled(Fault::stall()), Clock::Total, MaybeRan, Some(0)),
+        (total(), stalled(within_body()), Clock::Total, Answered, Some(2)),
+        (total(), Answer::endless("x"), Clock::Total, Answered, None), // as much as there was time for
     ] {
         each_with(options, |facade, emulator| {
             emulator.model("abc").answer(answer.clone());
             let began = Instant::now();
             let error = facade.predict(&json!(1)).unwrap_err();
+            let took = began.elapsed();
             let told = format!("{} {clock:?}: {error}", facade.name());
             assert_eq!(error.kind(), ErrorKind::Timeout, "{told}");
             assert_eq!(error.clock(), Some((clock, limit)), "{told}");
             assert_eq!(error.delivery(), delivery, "{told}");
-            assert!(began.elapsed() >= limit && began.elapsed() < SOON, "{told}");
+            match received {
+                Some(received) => assert_eq!(error.received(), received, "{told}"),
+                None => assert!(error.received() > 0, "{told}"),
+            }
+            let elapsed = error.elapsed().unwrap();
+            assert!(elapsed >= limit && elapsed <= took && took < SOON, "{elapsed:?} {told}");
+            if clock == Clock::Idle {
+                let says = format!("after {} bytes of the answer and ", error.received());
+                assert!(error.to_string().contains(&says) && told.contains("ms in all"), "{told}");
+            }
             assert_eq!(emulator.seen().arrivals().len(), 1, "{told}");
         });
     }
+}
+
+#[test]
+fn a_clock_that_fires_in_a_stream_tells_of_the_whole_call() {
+    let idle = ms(400);
+    let timeouts = Timeouts { idle: Some(idle), ..Timeouts::default() };
+    each_with(within(timeouts), |facade, emulator| {
+        let pieces = Answer::stream(["one ", "two ", "three"]).paced(ms(30));
+        emulator.model("abc").answer(pieces.ending(baseten_emulator::Ending::Stall));
+        emulator.model("abc").then(Answer::platform_error(503).header("retry-after-ms", "50"));
+        let began = Instant::now();
+        let (all, error) = facade.stream(&json!({})).unwrap().rest();
+        let (error, took) = (error.unwrap(), began.elapsed());
+        assert_eq!(error.clock(), Some((Clock::Idle, idle)), "{}: {error}", facade.name());
+        assert_eq!((&all[..], error.received()), (&b"one two three"[..], 13));
+        // The pause, two pieces' and the clock.
+        let elapsed = error.elapsed().unwrap();
+        assert!(elapsed >= ms(50 + 2 * 30) + idle && elapsed <= took, "{elapsed:?} {took:?}");
+        assert_eq!(error.attempts().len(), 1, "the other one was accepted");
+    });
 }
 
 #[test]

@@ -45,10 +45,11 @@ impl Accepted {
 
     /// The body broke. It is never asked for again: the request did run.
     #[must_use]
-    pub fn fail(&self, failure: Failure) -> Error {
+    pub fn fail(&self, now: Duration, failure: Failure) -> Error {
         let error = Error::failed(&self.meta.label, failure, Delivery::Answered)
             .answered(&self.meta)
-            .stopped(Stop::Final, self.meta.failed.clone());
+            .stopped(Stop::Final, self.meta.failed.clone())
+            .with_elapsed(now);
         self.span.failed(&error);
         error
     }

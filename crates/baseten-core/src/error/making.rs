@@ -94,6 +94,7 @@ impl Error {
         let mut error = Self::new(kind, What::Said(message), Delivery::Answered).at(&meta.label);
         error.0.received = body.len() as u64;
         error.0.body = body;
+        error.0.elapsed = Some(meta.timings.total).filter(|total| !total.is_zero());
         error.answered(meta).stopped(Stop::Final, meta.failed.clone())
     }
 

@@ -115,7 +115,13 @@ impl Inner {
                  {received} bytes of it came"
             ),
             Clock::FirstByte => write!(f, "no first byte within {limit:?}"),
-            Clock::Idle => write!(f, "no byte for {limit:?}, after {received} bytes of the answer"),
+            Clock::Idle => {
+                write!(f, "no byte for {limit:?}, after {received} bytes of the answer")?;
+                match self.elapsed {
+                    Some(elapsed) => write!(f, " and {:?} in all", whole_ms(elapsed)),
+                    None => Ok(()),
+                }
+            }
             Clock::Total if self.ended_in_pause() => write!(f, "not finished within {limit:?}"),
             Clock::Total => {
                 write!(f, "not finished within {limit:?}, after {received} bytes of the answer")
@@ -208,6 +214,11 @@ impl Inner {
     }
 }
 
+/// As exact as anybody reads it.
+fn whole_ms(time: Duration) -> Duration {
+    Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000)
+}
+
 fn write_expired(at: SystemTime, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
@@ -236,6 +247,7 @@ impl fmt::Debug for Error {
             .field("kind", &inner.kind)
             .field("delivery", &inner.overall())
             .field("stop", &inner.stop)
+            .field("elapsed", &inner.elapsed)
             .field("request_id", &self.request_id())
             .field("attempts", &inner.attempts)
             .field("body", &format_args!("{} bytes", inner.body.len()))
