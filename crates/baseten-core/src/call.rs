@@ -78,6 +78,8 @@ pub struct Call {
     send_deadline: bool,
     /// What the caller named the request.
     id: Option<Arc<str>>,
+    /// That, as the last attempt was sent with it.
+    sent_id: Option<HeaderValue>,
     /// A part of a body that comes but once was taken.
     body_taken: bool,
     budget: Budget,
@@ -137,6 +139,7 @@ impl Call {
             clocks: Clocks::new(&options.timeouts, request.endpoint(), request.is_whole()),
             send_deadline: options.send_deadline,
             id: request.id().cloned(),
+            sent_id: None,
             body_taken: false,
             budget: budget.clone(),
             start,
@@ -178,8 +181,9 @@ impl Call {
                 if let State::Ready { again: Some(again), .. } = ready {
                     again.reserved.spend();
                 }
-                let (deadline, id) = (self.deadline(now), self.attempt_id());
-                Step::Send(Attempt { number: self.number(), deadline, id, authorization })
+                self.sent_id = self.attempt_id();
+                let (number, id) = (self.number(), self.sent_id.clone());
+                Step::Send(Attempt { number, deadline: self.deadline(now), id, authorization })
             }
             State::Over(error) => Step::Fail(
                 error
@@ -280,9 +284,15 @@ impl Call {
         let began = if let State::Sending { began, .. } = self.state { began } else { now };
         self.span.accepted(self.number(), &head, now.saturating_sub(began));
         let timings = Timings { waited, head: now, total: Duration::ZERO };
-        let (status, headers) = (head.status, head.headers);
-        let meta =
-            Meta { label: self.label, status, headers, failed: self.tried, timings, encoded: None };
+        let meta = Meta {
+            label: self.label,
+            status: head.status,
+            headers: head.headers,
+            failed: self.tried,
+            timings,
+            id: self.sent_id,
+            encoded: None,
+        };
         Accepted { meta, span: self.span }
     }
 
@@ -400,6 +410,7 @@ impl Call {
 
     fn end(&mut self, now: Duration, stop: Stop, error: Error) {
         let error = error.stopped(stop, mem::take(&mut self.tried)).with_elapsed(now);
+        let error = error.named(self.sent_id.take());
         self.span.failed(&error);
         self.state = State::Over(Some(error));
     }

@@ -9,7 +9,7 @@ mod telling;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::api_error::ApiError;
 use crate::call::Tried;
@@ -40,6 +40,8 @@ struct Inner {
     delivery: Delivery,
     stop: Stop,
     attempts: Vec<Tried>,
+    /// What the caller named the last attempt.
+    id: Option<HeaderValue>,
     status: Option<StatusCode>,
     headers: HeaderMap,
     api: Option<ApiError>,
@@ -160,7 +162,35 @@ impl Error {
     /// The id of the whole run of a chain: `x-baseten-chain-request-id` of the last attempt's answer.
     #[must_use]
     pub fn chain_request_id(&self) -> Option<&str> {
-        response::text(&self.0.headers, "x-baseten-chain-request-id")
+        response::text(&self.0.headers, response::CHAIN_REQUEST_ID)
+    }
+
+    /// The id that the last attempt was sent with, if the caller gave the call one by `request_id`: that one,
+    /// a dash, and the number of the attempt.
+    #[must_use]
+    pub fn customer_request_id(&self) -> Option<&str> {
+        self.0.id.as_ref()?.to_str().ok()
+    }
+
+    /// How often the platform itself tried a replica in the last attempt:
+    /// `x-baseten-model-prediction-attempts`.
+    #[must_use]
+    pub fn replica_attempts(&self) -> Option<u32> {
+        response::replica_attempts(&self.0.headers)
+    }
+
+    /// The service that the error is from: `x-baseten-error-source`, of which `04` is the model's own code.
+    /// The platform's own errors have none.
+    #[must_use]
+    pub fn error_source(&self) -> Option<&str> {
+        response::text(&self.0.headers, response::ERROR_SOURCE)
+    }
+
+    /// The number of the error, by the service that it is from: `x-baseten-error-code`. Of a Truss server
+    /// (0.18) 500 is unhandled, 600 raised by the model, 700 bad input or the model's own response.
+    #[must_use]
+    pub fn error_code(&self) -> Option<&str> {
+        response::text(&self.0.headers, response::ERROR_CODE)
     }
 
     /// Every attempt of the call that failed, in their order; empty if nothing was tried. One that was
@@ -246,6 +276,7 @@ impl Error {
             delivery,
             stop: Stop::Final,
             attempts: Vec::new(),
+            id: None,
             status: None,
             headers: HeaderMap::new(),
             api: None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, AsHeaderName};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::call::Tried;
@@ -60,6 +60,8 @@ pub struct Meta {
     pub(crate) headers: HeaderMap,
     pub(crate) failed: Vec<Tried>,
     pub(crate) timings: Timings,
+    /// What the caller named the attempt.
+    pub(crate) id: Option<HeaderValue>,
     /// How many bytes the body had before it was decoded.
     pub(crate) encoded: Option<u64>,
 }
@@ -114,13 +116,34 @@ impl Meta {
     /// The id of the whole run of a chain: `x-baseten-chain-request-id`.
     #[must_use]
     pub fn chain_request_id(&self) -> Option<&str> {
-        text(&self.headers, "x-baseten-chain-request-id")
+        text(&self.headers, CHAIN_REQUEST_ID)
+    }
+
+    /// The id that this answer's attempt was sent with, if the caller gave the call one by `request_id`:
+    /// that one, a dash, and the number of the attempt.
+    #[must_use]
+    pub fn customer_request_id(&self) -> Option<&str> {
+        self.id.as_ref()?.to_str().ok()
     }
 
     /// How often the platform itself tried a replica: `x-baseten-model-prediction-attempts`.
     #[must_use]
     pub fn replica_attempts(&self) -> Option<u32> {
-        text(&self.headers, "x-baseten-model-prediction-attempts")?.parse().ok()
+        replica_attempts(&self.headers)
+    }
+
+    /// The service that an error is from: `x-baseten-error-source`, of which `04` is the model's own code.
+    /// Seldom told of a success.
+    #[must_use]
+    pub fn error_source(&self) -> Option<&str> {
+        text(&self.headers, ERROR_SOURCE)
+    }
+
+    /// The number of an error, by the service that it is from: `x-baseten-error-code`. Seldom told of a
+    /// success.
+    #[must_use]
+    pub fn error_code(&self) -> Option<&str> {
+        text(&self.headers, ERROR_CODE)
     }
 
     /// What the server tells of its limits on requests and tokens.
@@ -129,13 +152,14 @@ impl Meta {
         RateLimits::of(&self.headers)
     }
 
-    /// How often the request was sent, this answer's attempt included.
+    /// How many attempts the call took, this answer's included. Of those that failed before it nothing
+    /// may have been sent: [`Tried::delivery`] says so.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.failed.len() as u32 + 1
     }
 
-    /// The attempts that failed before this answer came.
+    /// The attempts that failed before this answer came, in their order.
     #[must_use]
     pub fn failed_attempts(&self) -> &[Tried] {
         &self.failed
@@ -186,6 +210,14 @@ impl Meta {
             None => Framing::UntilClose,
         }
     }
+}
+
+pub(crate) const CHAIN_REQUEST_ID: &str = "x-baseten-chain-request-id";
+pub(crate) const ERROR_SOURCE: &str = "x-baseten-error-source";
+pub(crate) const ERROR_CODE: &str = "x-baseten-error-code";
+
+pub(crate) fn replica_attempts(headers: &HeaderMap) -> Option<u32> {
+    text(headers, "x-baseten-model-prediction-attempts")?.parse().ok()
 }
 
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header;
+use http::header::{self, HeaderValue};
 use http::response::Parts;
 
 use super::{Error, ErrorKind, Inner, Retry, Stop, What, brief};
@@ -99,6 +99,7 @@ impl Error {
     }
 
     pub(crate) fn answered(mut self, meta: &Meta) -> Self {
+        self.0.id = meta.id.clone();
         self.0.status = Some(meta.status);
         self.0.headers = meta.headers.clone();
         self
@@ -118,6 +119,12 @@ impl Error {
     pub(crate) fn stopped(mut self, stop: Stop, attempts: Vec<Tried>) -> Self {
         self.0.stop = stop;
         self.0.attempts = attempts;
+        self
+    }
+
+    /// What the caller named the last attempt.
+    pub(crate) fn named(mut self, id: Option<HeaderValue>) -> Self {
+        self.0.id = id;
         self
     }
 
