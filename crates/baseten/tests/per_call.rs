@@ -5,8 +5,10 @@
 #[path = "facades/both.rs"]
 mod both;
 
+use std::time::{Duration, SystemTime};
+
 use baseten::openai::{ChatRequest, CompletionRequest, EmbeddingRequest, Message, RerankRequest};
-use baseten::{AsyncRequest, CallOptions, ErrorKind, Method, RetryPolicy, header};
+use baseten::{AsyncRequest, CallOptions, Clock, ErrorKind, Method, RetryPolicy, Timeouts, header};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator};
 
 both! {
@@ -74,6 +76,65 @@ both! {
             arrival.header(header::CUSTOMER_REQUEST_ID).unwrap().to_owned()
         }).collect();
         assert_eq!(ids, ["job-7-1", "job-7-2", "job-7-3"]);
+    }
+
+    fn each_attempt_tells_the_server_what_is_left_if_asked_to() {
+        let emulator = Emulator::start().unwrap();
+        let busy = Answer::platform_error(503).header("retry-after-ms", "50");
+        let timeouts = Timeouts { total: Some(Duration::from_secs(30)), ..Timeouts::default() };
+        let silent = CallOptions { timeouts, ..CallOptions::default() };
+        let telling = CallOptions { send_deadline: true, ..silent.clone() };
+        let model = client!(emulator, silent).model("abc").unwrap();
+        for (options, tells) in [(Some(telling), true), (None, false)] {
+            emulator.forget();
+            emulator.model("abc").then(busy.clone());
+            let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            let model = match options {
+                Some(options) => model.clone().options(options),
+                None => model.clone(),
+            };
+            wait(model.predict::<_, serde_json::Value>(&1)).unwrap();
+            let told = |name: &str| -> Vec<u64> {
+                let seen = emulator.seen();
+                let values = seen.arrivals().iter().flat_map(|arrival| arrival.header(name));
+                values.map(|value| value.parse().unwrap()).collect()
+            };
+            let (left, at) = (told("request-timeout-ms"), told("request-deadline-ms"));
+            let ([first, second], [deadline, still]) = (&left[..], &at[..]) else {
+                assert!(left.is_empty() && at.is_empty() && !tells, "{left:?} {at:?}");
+                continue;
+            };
+            assert_eq!((tells, *first), (true, 30_000));
+            assert!(*second <= first - 50, "the pause is over, and so is what it took: {left:?}");
+            let earliest = began.as_millis() as u64 + 30_000;
+            assert!((earliest..earliest + 10_000).contains(deadline), "{at:?}");
+            assert!(deadline.abs_diff(*still) <= 1, "the same time of day, rounded: {at:?}");
+        }
+    }
+
+    fn clocks_of_one_call_are_not_those_of_the_next() {
+        let emulator = Emulator::start().unwrap();
+        emulator.model("abc").answer(Answer::json(1.into()).delayed(Duration::from_millis(300)));
+        let model = client!(emulator).model("abc").unwrap();
+        let limit = Duration::from_millis(50);
+        let set = |change: fn(&mut Timeouts, Option<Duration>)| {
+            let mut timeouts = Timeouts::default();
+            change(&mut timeouts, Some(limit));
+            CallOptions { timeouts, ..CallOptions::default() }
+        };
+        for (options, clock) in [
+            (set(|timeouts, limit| timeouts.first_byte = limit), Clock::FirstByte),
+            (set(|timeouts, limit| timeouts.total = limit), Clock::Total),
+        ] {
+            let call = model.request().json(&1).options(options.clone());
+            let error = wait(call.send()).unwrap_err();
+            assert_eq!(error.clock(), Some((clock, limit)), "{error}");
+            let own = model.clone().options(options);
+            let error = wait(own.predict::<_, u64>(&1)).unwrap_err();
+            assert_eq!(error.clock(), Some((clock, limit)), "{error}");
+            assert_eq!(wait(model.predict::<_, u64>(&1)).unwrap().value, 1, "the client's own");
+            assert_eq!(wait(model.request().json(&1).send()).unwrap().value, "1");
+        }
     }
 
     fn every_typed_call_has_the_settings_of_its_handle() {
