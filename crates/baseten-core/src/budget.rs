@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A token bucket for extra attempts, so that retries cannot make an outage worse.
 ///
 /// It starts with 10 extra attempts; each success earns a tenth of one, up to 100; each retry or
-/// hedge costs one. Extra attempts are thus at most 10 + 0.1 × successes, and a bucket that has been
-/// filled for long holds no more than 100. A call takes a retry before it pauses, so that it need not pause
-/// for nothing, and gives it back if it ends in the pause. Clones share one bucket.
+/// hedge costs one. Extra attempts are thus at most 10 + 0.1 × successes, and never more than 100 in
+/// a row without a success. A call takes a retry before it pauses, so that it need not pause for
+/// nothing, and gives it back if it ends in the pause; until then its place in the bucket stays taken.
+/// Clones share one bucket.
 ///
 /// ```
 /// use baseten_core::Budget;
@@ -19,10 +20,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<AtomicU32>);
 
-/// Counted in tenths of an attempt, so that it is exact.
+/// Counted in tenths of an attempt, so that it is exact. The lower half of the word is what is left, the
+/// upper one what is reserved; both together are never more than the cap.
 const START: u32 = 100;
 const CAP: u32 = 1000;
 const COST: u32 = 10;
+const RESERVED: u32 = COST << 16;
+
+fn left(word: u32) -> u32 {
+    word & 0xffff
+}
+
+fn reserved(word: u32) -> u32 {
+    word >> 16
+}
 
 impl Budget {
     /// A bucket of its own, with the first 10 extra attempts in it.
@@ -34,30 +45,30 @@ impl Budget {
     /// Takes one extra attempt out; `false` if there is none left.
     #[must_use]
     pub fn take(&self) -> bool {
-        let spend = |tenths: u32| tenths.checked_sub(COST);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok()
+        self.change(|word| (left(word) >= COST).then(|| word - COST))
     }
 
     /// One extra attempt, if there is one left, that goes back unless it is spent.
     pub(crate) fn reserve(&self) -> Option<Reserved> {
-        self.take().then(|| Reserved(Some(self.clone())))
+        self.change(|word| (left(word) >= COST).then(|| word - COST + RESERVED))
+            .then(|| Reserved { budget: self.clone(), back: COST })
     }
 
     /// Notes a success.
     pub fn earn(&self) {
-        self.add(1);
-    }
-
-    fn add(&self, more: u32) {
-        let add = |tenths: u32| (tenths < CAP).then_some((tenths + more).min(CAP));
-        // `Err` says that the bucket is full: nothing to do.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        // Whether the bucket is full is all the same.
+        self.change(|word| (left(word) + reserved(word) < CAP).then(|| word + 1));
     }
 
     /// How many extra attempts are left.
     #[must_use]
     pub fn left(&self) -> u32 {
-        self.0.load(Ordering::Relaxed) / COST
+        left(self.0.load(Ordering::Relaxed)) / COST
+    }
+
+    /// Whether there was something to change.
+    fn change(&self, change: impl Fn(u32) -> Option<u32>) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok()
     }
 }
 
@@ -69,20 +80,22 @@ impl Default for Budget {
 
 /// One extra attempt, out of the bucket while it is not clear whether it is made.
 #[derive(Debug)]
-pub(crate) struct Reserved(Option<Budget>);
+pub(crate) struct Reserved {
+    budget: Budget,
+    /// What goes back.
+    back: u32,
+}
 
 impl Reserved {
     /// It is made.
     pub(crate) fn spend(mut self) {
-        self.0 = None;
+        self.back = 0;
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if let Some(budget) = &self.0 {
-            budget.add(COST);
-        }
+        self.budget.change(|word| Some(word - RESERVED + self.back));
     }
 }
 
@@ -122,8 +135,9 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| budget.reserve()).collect();
         assert_eq!((all.len(), budget.left()), (9, 0));
         (0..100_000).for_each(|_| budget.earn());
+        assert_eq!(budget.left(), 100 - 9, "what may come back has its place");
         drop(all);
-        assert_eq!(budget.left(), 100, "never more than it holds");
+        assert_eq!(budget.left(), 100);
     }
 
     #[test]
