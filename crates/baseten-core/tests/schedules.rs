@@ -1,174 +1,305 @@
-//! A million random lives of calls that share a budget: no job runs twice unless that is allowed,
-//! extra attempts keep their bound, and every call ends.
+//! A million random schedules of calls that live at once and share a budget: no job runs twice unless
+//! that is allowed, extra attempts keep their bounds, every call ends and tells the truth.
+//!
+//! What happened is decided here, by dice; the calls are told of it what a transport would tell.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+#![expect(clippy::print_stdout, reason = "how much was tried is worth knowing")]
 
-use std::time::{Duration, SystemTime};
+#[path = "schedules/world.rs"]
+mod world;
 
-use baseten_core::{
-    Answer, Budget, Call, CallOptions, Cause, Clock, Credential, Delivery, Endpoint, Failure,
-    Hosts, ModelId, Operation, Request, RetryPolicy, Start, Step, Target, Template,
-};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use baseten_core::{Budget, Call, CallOptions, Delivery, Error, RetryPolicy, Step, Stop};
 use bytes::Bytes;
 
-const CALLS: u64 = 1_000_000;
+use world::{Dice, Event, Kind, Pause, kinds, start};
 
-/// A small random source (xorshift), so that a seed replays a run.
-struct Dice {
-    state: u64,
-    /// How many of a hundred attempts succeed.
-    health: u64,
+/// Schedules of one client, whose calls share a budget; then comes another.
+const OF_A_CLIENT: u64 = 2000;
+
+/// A call, and what is true of it.
+struct Live<'a> {
+    call: Call,
+    kind: &'a Kind,
+    began: Duration,
+    /// When there is something to be done for it.
+    due: Duration,
+    in_flight: bool,
+    attempts: u32,
+    /// How often the job ran, and whether a byte of it left.
+    runs: u32,
+    left: bool,
+    /// A part of a body that comes but once was taken.
+    taken: bool,
+    steps: u32,
 }
 
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        self.state % sides
-    }
-}
-
-/// What the world did with one attempt: whether the job ran, and what the client got to know.
-enum Event {
-    Accepted,
-    Failed { ran: bool, failure: Failure },
-    Rejected { ran: bool, status: u16, from_model: bool, retry_after: Option<u64> },
-}
-
-fn happens(dice: &mut Dice) -> Event {
-    if dice.roll(100) < dice.health {
-        return Event::Accepted;
-    }
-    let failed = |ran, cause, sent| {
-        let failure = Failure { sent, ..Failure::before_sending(cause, None) };
-        Event::Failed { ran, failure }
-    };
-    let limit = Duration::from_secs(1);
-    match dice.roll(8) {
-        0 => failed(false, Cause::Connect, 0),
-        1 => failed(false, Cause::Disconnected, 0),
-        // Sent, and nobody can tell whether it ran.
-        2 => failed(dice.roll(2) == 0, Cause::Disconnected, 1 + dice.roll(1000)),
-        3 => failed(dice.roll(2) == 0, Cause::Timeout { clock: Clock::FirstByte, limit }, 200),
-        4 => {
-            let retry_after = (dice.roll(2) == 0).then(|| dice.roll(5));
-            let status = [429, 503, 529][dice.roll(3) as usize];
-            Event::Rejected { ran: false, status, from_model: false, retry_after }
-        }
-        // The model's own code answers: it ran.
-        5 => Event::Rejected { ran: true, status: 429, from_model: true, retry_after: None },
-        6 => {
-            let status = [500, 502, 504][dice.roll(3) as usize];
-            Event::Rejected { ran: dice.roll(2) == 0, status, from_model: false, retry_after: None }
-        }
-        _ => Event::Rejected { ran: false, status: 400, from_model: false, retry_after: None },
-    }
+/// What a budget has to hold, counted in another way: a retry counts when it is sent.
+struct Account {
+    tenths: u64,
+    extra: u64,
+    successes: u64,
+    /// Extra attempts since the last success.
+    in_a_row: u64,
 }
 
 #[derive(Default)]
 struct Tally {
+    schedules: u64,
     calls: u64,
     attempts: u64,
     successes: u64,
-    ran_twice: u64,
+    /// What ran more than once: jobs, which must not by default, and questions, which may.
+    ran_twice: [u64; 2],
+    most_in_a_row: u64,
+    stops: BTreeMap<String, u64>,
 }
 
-fn request() -> Request {
-    let target = Target::model(ModelId::new("abc").unwrap());
-    let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict).unwrap();
-    Template::new(endpoint, &Credential::none(), Answer::Json).unwrap().empty()
+/// One client's calls, and time.
+struct Client<'a> {
+    kinds: &'a [Kind],
+    budget: Budget,
+    account: Account,
+    dice: Dice,
+    now: Duration,
+    live: Vec<Live<'a>>,
+    tally: Tally,
 }
 
-/// One call to its end.
-fn live(
-    request: &Request,
-    options: &CallOptions,
-    budget: &Budget,
-    dice: &mut Dice,
-    tally: &mut Tally,
-) {
-    let start = Start { wall: SystemTime::UNIX_EPOCH, seed: dice.roll(u64::MAX) };
-    let mut call = Call::new(request, options, budget, start);
-    let (mut now, mut runs) = (Duration::ZERO, 0);
-    tally.calls += 1;
-    for _ in 0..1000 {
-        match call.step(now) {
-            Step::Wait(pause) => {
-                assert!(pause <= Duration::from_secs(61), "{pause:?}");
-                now += pause;
-                match dice.roll(40) {
-                    0 => return, // nobody waits for it any more
-                    1 => call.on_failure(now, Failure::before_sending(Cause::Canceled, None)),
-                    2 => now += Duration::from_secs(3600), // its driver slept
-                    _ => {}
-                }
-            }
-            Step::Fail(error) => {
-                assert!(runs == 0 || error.delivery() != Delivery::NotSent, "{error}");
-                assert!(runs == 0 || error.delivery() != Delivery::Refused, "{error}");
-                tally.ran_twice += u64::from(runs > 1);
-                return;
-            }
+impl<'a> Client<'a> {
+    /// Two calls, now and then a dozen, begun one soon after the other, in some order up to the end of the
+    /// last.
+    fn schedule(&mut self) {
+        self.tally.schedules += 1;
+        let calls = if self.dice.roll(20) == 0 { 12 } else { 2 };
+        for _ in 0..calls {
+            let kind = &self.kinds[self.dice.roll(self.kinds.len() as u64) as usize];
+            let began = self.now + self.dice.millis(300);
+            let call = Call::new(&kind.request, &kind.options, &self.budget, start(&mut self.dice));
+            let live = Live {
+                call,
+                kind,
+                began,
+                due: began,
+                in_flight: false,
+                attempts: 0,
+                runs: 0,
+                left: false,
+                taken: false,
+                steps: 0,
+            };
+            self.live.push(live);
+        }
+        self.tally.calls += self.live.len() as u64;
+        while !self.live.is_empty() {
+            let live = self.next();
+            self.turn(live);
+        }
+        assert_eq!(u64::from(self.budget.left()), self.account.tenths / 10, "all is given back");
+    }
+
+    /// Any of those for which there is something to do, once time has come to the first of them.
+    fn next(&mut self) -> Live<'a> {
+        let first = self.live.iter().map(|live| live.due).min().unwrap();
+        self.now = self.now.max(first);
+        match self.dice.roll(5000) {
+            0 => self.now += Duration::from_secs(3600), // the machine slept
+            1..1500 => self.now += self.dice.millis(200), // or was busy, and several are due
+            _ => {}
+        }
+        let due = |live: &Live<'a>| live.due <= self.now;
+        let any = self.dice.roll(self.live.iter().filter(|live| due(live)).count() as u64) as usize;
+        let index = (0..self.live.len()).filter(|index| due(&self.live[*index])).nth(any).unwrap();
+        self.live.swap_remove(index)
+    }
+
+    fn turn(&mut self, mut live: Live<'a>) {
+        live.steps += 1;
+        assert!(live.steps < 20, "a call without end");
+        if live.in_flight { self.happen(live) } else { self.step(live) }
+    }
+
+    fn step(&mut self, mut live: Live<'a>) {
+        let now = self.now - live.began;
+        match live.call.step(now) {
+            Step::Fail(error) => self.failed(&live, &error),
             Step::Send(attempt) => {
-                tally.attempts += 1;
-                assert!(attempt.number <= 3);
-                now += Duration::from_millis(dice.roll(500));
-                match happens(dice) {
-                    Event::Accepted => {
-                        let head = http::Response::new(()).into_parts().0;
-                        drop(call.accept(now, head));
-                        tally.successes += 1;
-                        tally.ran_twice += u64::from(runs > 0);
-                        return;
+                live.attempts += 1;
+                assert_eq!(attempt.number, live.attempts);
+                assert!(live.attempts <= live.kind.options.retry.max_attempts);
+                assert!(live.call.clocks().total.is_none_or(|total| now < total), "too late");
+                assert!(!live.taken, "the body is gone");
+                self.tally.attempts += 1;
+                if live.attempts > 1 {
+                    self.account.spend();
+                    self.tally.most_in_a_row = self.tally.most_in_a_row.max(self.account.in_a_row);
+                }
+                live.in_flight = true;
+                live.due = self.now + self.dice.millis(500);
+                self.live.push(live);
+            }
+            Step::Wait(pause) => {
+                assert!(pause <= Duration::from_millis(60_250), "{pause:?}");
+                live.due = self.now + pause;
+                match self.dice.pause() {
+                    Pause::Over => self.live.push(live),
+                    Pause::Canceled => {
+                        live.call.on_failure(now, world::canceled());
+                        self.live.push(live);
                     }
-                    Event::Failed { ran, failure } => {
-                        runs += u64::from(ran);
-                        call.on_failure(now, failure);
-                    }
-                    Event::Rejected { ran, status, from_model, retry_after } => {
-                        runs += u64::from(ran);
-                        let mut head = http::Response::builder().status(status);
-                        if from_model {
-                            head = head.header("x-baseten-error-source", "04");
-                        }
-                        if let Some(seconds) = retry_after {
-                            head = head.header("retry-after", seconds);
-                        }
-                        let head = head.body(()).unwrap().into_parts().0;
-                        call.on_rejected(now, head, Bytes::new());
-                    }
+                    Pause::Dropped => self.over(&live),
                 }
             }
         }
     }
-    panic!("a call without end");
+
+    /// What comes of the attempt that is under way.
+    fn happen(&mut self, mut live: Live<'a>) {
+        let now = self.now - live.began;
+        live.in_flight = false;
+        live.due = self.now;
+        let event = self.dice.happens(live.kind);
+        live.runs += u32::from(event.ran());
+        live.left |= event.left();
+        if live.kind.request.is_streamed() && (event.left() || self.dice.roll(4) == 0) {
+            live.taken = true;
+            live.call.body_taken();
+        }
+        match event {
+            Event::Accepted { breaks } => return self.accepted(live, breaks),
+            Event::Failed { failure, .. } => live.call.on_failure(now, failure),
+            Event::Rejected { head, body, .. } => {
+                live.call.on_rejected(now, head, Bytes::from_static(body.as_bytes()));
+            }
+            Event::Dropped { .. } => return self.over(&live),
+            // Its driver comes back without a word: whatever was under way is lost.
+            Event::Forgotten { .. } => {}
+        }
+        self.live.push(live);
+    }
+
+    fn accepted(&mut self, live: Live<'a>, breaks: bool) {
+        self.over(&live);
+        self.tally.successes += 1;
+        self.account.earn();
+        let now = self.now - live.began;
+        let accepted = live.call.accept(now, http::Response::new(()).into_parts().0);
+        assert_eq!(accepted.meta().attempts(), live.attempts);
+        if breaks {
+            let error = accepted.fail(world::truncated());
+            assert_eq!(error.stop(), Stop::Final);
+            assert!(matches!(error.delivery(), Delivery::MaybeRan | Delivery::Answered), "{error}");
+        }
+    }
+
+    fn failed(&mut self, live: &Live<'a>, error: &Error) {
+        self.over(live);
+        let (delivery, told) = (error.delivery(), error.attempts().len());
+        assert_eq!(told as u32, live.attempts, "every attempt, and no other: {error}");
+        if live.runs > 0 {
+            assert!(matches!(delivery, Delivery::MaybeRan | Delivery::Answered), "it ran: {error}");
+        }
+        assert!(!live.left || delivery != Delivery::NotSent, "it was sent: {error}");
+        *self.tally.stops.entry(format!("{:?}", error.stop())).or_default() += 1;
+    }
+
+    fn over(&mut self, live: &Live<'a>) {
+        let may = live.kind.request.endpoint().is_repeatable();
+        self.tally.ran_twice[usize::from(may)] += u64::from(live.runs > 1);
+    }
 }
 
-/// Calls of one client through good and bad times.
-fn run(options: CallOptions, seed: u64) -> Tally {
-    let (request, budget) = (request(), Budget::new());
-    let (mut dice, mut tally) = (Dice { state: seed, health: 100 }, Tally::default());
-    for n in 0..CALLS {
-        if n % 5000 == 0 {
-            dice.health = [100, 99, 90, 50, 10, 0][dice.roll(6) as usize];
-        }
-        live(&request, &options, &budget, &mut dice, &mut tally);
-        let extra = tally.attempts - tally.calls;
-        assert!(extra * 10 <= 100 + tally.successes, "{extra} extra, {} ok", tally.successes);
+impl Account {
+    fn spend(&mut self) {
+        assert!(self.tenths >= 10, "an extra attempt that nothing had earned");
+        self.tenths -= 10;
+        self.extra += 1;
+        self.in_a_row += 1;
+        assert!(self.extra * 10 <= 100 + self.successes, "{} of {}", self.extra, self.successes);
+        assert!(self.in_a_row <= 100, "without a success");
     }
+
+    fn earn(&mut self) {
+        self.successes += 1;
+        self.in_a_row = 0;
+        self.tenths = (self.tenths + 1).min(1000);
+    }
+}
+
+impl Tally {
+    fn add(mut self, other: Self) -> Self {
+        self.schedules += other.schedules;
+        self.calls += other.calls;
+        self.attempts += other.attempts;
+        self.successes += other.successes;
+        self.ran_twice = [0, 1].map(|which| self.ran_twice[which] + other.ran_twice[which]);
+        self.most_in_a_row = self.most_in_a_row.max(other.most_in_a_row);
+        for (stop, times) in other.stops {
+            *self.stops.entry(stop).or_default() += times;
+        }
+        self
+    }
+}
+
+/// Clients through good and bad times.
+fn live(kinds: &[Kind], schedules: u64, seed: u64) -> Tally {
+    let (mut dice, mut tally) = (Dice::new(seed), Tally::default());
+    while tally.schedules < schedules {
+        let account = Account { tenths: 100, extra: 0, successes: 0, in_a_row: 0 };
+        let (budget, now, live) = (Budget::new(), Duration::ZERO, Vec::new());
+        let mut client = Client { kinds, budget, account, dice, now, live, tally };
+        for n in 0..OF_A_CLIENT {
+            if n % 200 == 0 {
+                client.dice.health = [100, 100, 99, 90, 50, 10, 0][client.dice.roll(7) as usize];
+            }
+            client.schedule();
+        }
+        Client { dice, tally, .. } = client;
+    }
+    tally
+}
+
+/// So many schedules, on some threads.
+fn run(schedules: u64, retry: RetryPolicy) -> Tally {
+    let options = CallOptions { retry, ..CallOptions::default() };
+    let tally = std::thread::scope(|scope| {
+        let options = &options;
+        let part = |n| scope.spawn(move || live(&kinds(options), schedules / 4, 0x5eed + n));
+        let parts = [1_u64, 2, 3, 4].map(part);
+        parts.into_iter().map(|part| part.join().unwrap()).reduce(Tally::add).unwrap()
+    });
+    println!(
+        "{} schedules, {} calls, {} attempts, {} successes, {} extra in a row at most; ran twice: {} \
+         jobs, {} questions; stopped by {:?}",
+        tally.schedules,
+        tally.calls,
+        tally.attempts,
+        tally.successes,
+        tally.most_in_a_row,
+        tally.ran_twice[0],
+        tally.ran_twice[1],
+        tally.stops
+    );
     tally
 }
 
 #[test]
 fn by_default_no_job_runs_twice() {
-    let tally = run(CallOptions::default(), 0x5eed);
-    assert_eq!(tally.ran_twice, 0);
-    assert!(tally.attempts > tally.calls && tally.successes > CALLS / 10, "the dice roll");
+    let tally = run(1_000_000, RetryPolicy::default());
+    let [jobs, questions] = tally.ran_twice;
+    assert_eq!(jobs, 0);
+    assert!(questions > 0, "what is harmless to repeat is repeated");
+    let stops = ["Attempts", "BodyTaken", "Budget", "Deadline", "Final", "MayRunTwice", "TooLong"];
+    assert_eq!(tally.stops.keys().collect::<Vec<_>>(), stops, "the dice roll");
+    assert!(tally.most_in_a_row > 90, "a full budget was spent in bad times");
+    let [calls, successes] = [tally.calls, tally.successes];
+    assert!(calls > 2_000_000 && tally.attempts > calls / 2 && successes > calls / 10);
 }
 
 #[test]
-fn with_leave_it_may_and_the_bound_holds_all_the_same() {
-    let retry = RetryPolicy::default().may_run_twice();
-    let tally = run(CallOptions { retry, ..CallOptions::default() }, 0x5eed);
-    assert!(tally.ran_twice > 0, "else the test above could not fail");
+fn with_leave_it_may_and_the_bounds_hold_all_the_same() {
+    let tally = run(40_000, RetryPolicy::default().may_run_twice());
+    assert!(tally.ran_twice[0] > 0, "else the test above could not fail");
 }
