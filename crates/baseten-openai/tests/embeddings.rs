@@ -98,10 +98,39 @@ fn every_form_of_an_answer_is_read() {
 
 #[test]
 fn vectors_are_given_in_the_order_of_the_input() {
-    let item = |index: usize| json!({"index": index, "embedding": [index, -1]});
-    let body = json!({"data": [item(2), item(0), item(3), item(1)]}).to_string();
-    let response = EmbeddingResponse::decode(body.as_bytes()).unwrap();
-    assert_eq!(response.values(), [0.0, -1.0, 1.0, -1.0, 2.0, -1.0, 3.0, -1.0]);
+    let nulls = [json!(null), json!(null), json!(null)];
+    #[rustfmt::skip]
+    let table = [
+        // indexes, as they come                     the places of their vectors in the answer
+        ("in order",     vec![json!(0), json!(1), json!(2)],           Some(vec![0, 1, 2])),
+        ("in another",   vec![json!(2), json!(0), json!(3), json!(1)], Some(vec![1, 3, 0, 2])),
+        ("none told",    nulls.to_vec(),                               Some(vec![0, 1, 2])),
+        ("some told",    vec![json!(0), json!(null), json!(2)],        Some(vec![0, 1, 2])),
+        ("all 0: no more than none", vec![json!(0), json!(0), json!(0)], Some(vec![0, 1, 2])),
+        ("two of each: of two answers in one", vec![json!(0), json!(1), json!(0), json!(1)], None),
+        ("one missing",  vec![json!(0), json!(2)],                     None),
+        ("one twice",    vec![json!(0), json!(1), json!(1)],           None),
+        ("from 1",       vec![json!(1), json!(2)],                     None),
+        ("far off",      vec![json!(0), json!(u64::MAX)],              None),
+        ("one, not the first", vec![json!(1)],                         None),
+    ];
+    for (why, indexes, places) in table {
+        let item = |(place, index)| json!({"index": index, "embedding": [place, -1]});
+        let data: Vec<Value> = indexes.iter().enumerate().map(item).collect();
+        let response = EmbeddingResponse::decode(json!({"data": data}).to_string().as_bytes());
+        match (response, places) {
+            (Ok(response), Some(places)) => {
+                let expected: Vec<f32> =
+                    places.iter().flat_map(|place| [*place as f32, -1.0]).collect();
+                assert_eq!(response.values(), expected, "{why}");
+            }
+            (Err(error), None) => {
+                let told = "the answer has vectors of one text, or of texts that are none";
+                assert_eq!(error.to_string(), told, "{why}");
+            }
+            (got, _) => panic!("{why}: {got:?}"),
+        }
+    }
 }
 
 #[test]
