@@ -26,7 +26,8 @@ impl ChatResponse {
     ///
     /// # Errors
     /// [`ParseError`], which keeps the text, if the model refused, was cut off or filtered, wants tools
-    /// called instead, or wrote what is no such value.
+    /// called instead, or wrote what is no such value. An answer that was cut off but is whole JSON is
+    /// read, unless it ends in a number: that could have gone on.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ParseError> {
         let message = self.message();
         if let Some(refusal) = message.and_then(|message| message.refusal.as_deref())
@@ -35,16 +36,29 @@ impl ChatResponse {
             return Err(ParseError { kind: ParseErrorKind::Refused, text: refusal.into() });
         }
         let text = self.text();
+        // A number may have gone on; all other JSON says where it ends.
+        if let Some(kind) = self.cut_off()
+            && text.ends_with(|last: char| last.is_ascii_digit())
+        {
+            return Err(ParseError { kind, text: text.into() });
+        }
         serde_json::from_str(&text).map_err(|source| {
-            let kind = match self.finish_reason() {
-                Some(FinishReason::Length) => ParseErrorKind::Truncated,
-                Some(FinishReason::ContentFilter) => ParseErrorKind::Filtered,
-                None if source.is_eof() && !text.is_empty() => ParseErrorKind::Truncated,
+            let kind = match (self.cut_off(), self.finish_reason()) {
+                (Some(kind), _) => kind,
+                (_, None) if source.is_eof() && !text.is_empty() => ParseErrorKind::Truncated,
                 _ if text.is_empty() && !self.tool_calls().is_empty() => ParseErrorKind::ToolCalls,
                 _ => ParseErrorKind::Invalid(source),
             };
             ParseError { kind, text: text.into() }
         })
+    }
+
+    fn cut_off(&self) -> Option<ParseErrorKind> {
+        match self.finish_reason()? {
+            FinishReason::Length => Some(ParseErrorKind::Truncated),
+            FinishReason::ContentFilter => Some(ParseErrorKind::Filtered),
+            _ => None,
+        }
     }
 }
 

@@ -145,12 +145,24 @@ fn answers_of_a_type_or_why_not() {
     let parse = |message, reason: &str| response(message, reason.into()).parse::<Vec<u8>>();
     assert_eq!(parse(said(" [1]\n"), "stop").unwrap(), [1]);
     assert_eq!(parse(said("[1]"), "length").unwrap(), [1], "whole in spite of its end");
+    let number = |text: &str, reason: &str| response(said(text), reason.into()).parse::<f64>().ok();
+    for (text, reason, value) in [
+        ("12", "stop", Some(12.0)),
+        ("12", "", Some(12.0)), // of an engine that gives no reason
+        ("12", "length", None), // of 123, perhaps
+        ("-0.5", "length", None),
+        ("12", "content_filter", None),
+        ("12\n", "length", Some(12.0)),
+    ] {
+        assert_eq!(number(text, reason), value, "{text:?} {reason}");
+    }
     let call = json!({"tool_calls": [{"id": "a", "function": {"name": "f"}}]});
     for (message, reason, kind, text) in [
         (json!({"refusal": "I will not"}), "stop", "Refused", "I will not"),
         (said("[1,"), "length", "Truncated", "[1,"),
         (said("[1,"), "", "Truncated", "[1,"), // of a stream that broke off
         (said("[1,"), "content_filter", "Filtered", "[1,"),
+        (said("12"), "length", "Truncated", "12"),
         (said("[1,"), "stop", "Invalid", "[1,"),
         (said("[\"a\"]"), "stop", "Invalid", "[\"a\"]"),
         (said("```json\n[1]```"), "stop", "Invalid", "```json\n[1]```"), // never mended unasked
