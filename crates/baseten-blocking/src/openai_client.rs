@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use baseten_core::{Access, Answer, CallOptions, Error, Response, Target, Template};
+use baseten_core::{Access, Answer, CallOptions, Error, Limits, Response, Target, Template};
 use baseten_openai::{
     ChatDecoder, ChatRequest, ChatResponse, CompletionDecoder, CompletionRequest,
     CompletionResponse, EmbeddingRequest, EmbeddingResponse, ModelSpan, ServedModel, Summary,
@@ -121,7 +121,8 @@ impl OpenAi {
     /// # Errors
     /// Whatever the call came to, up to the head of the answer.
     pub fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
-        let decoder = ChatDecoder::for_request(request).event_limit(self.options.limits.event);
+        let Limits { event, body, .. } = self.options.limits;
+        let decoder = ChatDecoder::for_request(request).event_limit(event).document_limit(body);
         let template = self.chat.clone().answering(Answer::Stream);
         let span = ModelSpan::chat(request, true);
         let request = span.on(template.json(&request.clone().streamed())?);
@@ -164,8 +165,9 @@ impl OpenAi {
         &self,
         request: &CompletionRequest,
     ) -> Result<CompletionStream, Error> {
+        let Limits { event, body, .. } = self.options.limits;
         let decoder =
-            CompletionDecoder::for_request(request).event_limit(self.options.limits.event);
+            CompletionDecoder::for_request(request).event_limit(event).document_limit(body);
         let template = self.template(Method::POST, "completions", Answer::Stream)?;
         let span = ModelSpan::completion(request, true);
         let request = span.on(template.json(&request.clone().streamed())?);

@@ -163,7 +163,8 @@ impl Default for RetryPolicy {
 /// How much of an answer is taken in, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// An answer taken in whole. Default 512 MiB.
+    /// An answer taken in whole, be it because a server did not stream the chat that it was asked to
+    /// stream. Default 512 MiB.
     pub body: usize,
     /// What is kept of the body of an error answer. Default 64 KiB.
     pub error_body: usize,

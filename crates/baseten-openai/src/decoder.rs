@@ -157,6 +157,13 @@ impl<C: Collect> StreamDecoder<C> {
         Self { reader: Reader::new(bytes), ..self }
     }
 
+    /// The same with another limit for an answer that came in one piece. To be said after the one for
+    /// events.
+    #[must_use]
+    pub fn document_limit(self, bytes: usize) -> Self {
+        Self { reader: self.reader.document_limit(bytes), ..self }
+    }
+
     /// A decoder that takes events, or an answer that came in one piece, of up to `limit` bytes.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {

@@ -25,6 +25,7 @@ pub(crate) enum Item {
 #[derive(Debug)]
 pub(crate) struct Reader {
     framing: sse::Decoder,
+    /// Of a body that is no event stream.
     limit: usize,
     body: Body,
     ended: bool,
@@ -42,6 +43,11 @@ impl Reader {
     pub(crate) fn new(limit: usize) -> Self {
         let framing = sse::Decoder::new(limit);
         Self { framing, limit, body: Body::Unknown, ended: false }
+    }
+
+    /// The same with another limit for a body that is no event stream.
+    pub(crate) fn document_limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
     }
 
     pub(crate) fn push(&mut self, mut bytes: Bytes) {

@@ -502,4 +502,12 @@ fn an_event_over_the_limit_fails_the_stream() {
         let text = if body.starts_with('{') { "" } else { "one one " };
         assert_eq!(error.partial().text(), text);
     }
+    // An answer in one piece may have a limit of its own.
+    let whole = json!({"choices": [{"message": {"content": "x".repeat(100)}}]}).to_string();
+    for (limit, fits) in [(whole.len(), true), (whole.len() - 1, false)] {
+        let mut decoder = ChatDecoder::new().event_limit(10).document_limit(limit);
+        decoder.push(whole.clone().into());
+        decoder.finish();
+        assert_eq!(decoder.advance().is_ok(), fits, "{limit}");
+    }
 }

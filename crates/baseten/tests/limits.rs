@@ -112,4 +112,30 @@ both! {
             }
         }
     }
+
+    fn an_answer_in_one_piece_to_a_request_for_a_stream() {
+        let emulator = Emulator::start().unwrap();
+        let choice = json!({"message": {"content": "x".repeat(100)}, "text": "x".repeat(100)});
+        let answer = json!({"choices": [choice]});
+        let size = answer.to_string().len();
+        emulator.any_model().every_route().answer(Answer::json(answer));
+        for (body, fits) in [(size, true), (size - 1, false)] {
+            let options = limits(Limits { event: 10, body, ..Limits::default() });
+            let openai = client!(emulator, options).model("abc").unwrap().openai().unwrap();
+            let chat = ChatRequest::new("m", [Message::user("hi")]);
+            let completion = CompletionRequest::new("m", "hi");
+            let mut chat = wait(openai.chat_stream(&chat)).unwrap();
+            let mut completion = wait(openai.completion_stream(&completion)).unwrap();
+            let outcomes = [wait(chat.chunk()).map(|_| ()), wait(completion.chunk()).map(|_| ())];
+            for outcome in outcomes {
+                match outcome {
+                    Ok(()) => assert!(fits, "{body}"),
+                    Err(error) => {
+                        assert!(!fits, "{body}: {error}");
+                        told(&error, &format!("{body} bytes"));
+                    }
+                }
+            }
+        }
+    }
 }
