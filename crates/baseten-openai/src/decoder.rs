@@ -10,9 +10,10 @@ use baseten_core::{
     sse::{self, Event},
 };
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::{
-    ChatRequest, CompletionRequest, StreamError, StreamErrorKind, Summary,
+    ChatRequest, CompletionRequest, Extra, StreamError, StreamErrorKind, Summary,
     chat_stream::ChatStream,
     completion_stream::CompletionStream,
     reader::{Item, Reader},
@@ -316,7 +317,7 @@ impl ChatDecoder {
     /// A decoder for the answer to this request: it knows how many choices there must be.
     #[must_use]
     pub fn for_request(request: &ChatRequest) -> Self {
-        Self::new().choices(request.n.unwrap_or(1))
+        Self::new().choices(asked(request.n, &request.extra))
     }
 }
 
@@ -326,8 +327,14 @@ impl CompletionDecoder {
     #[must_use]
     pub fn for_request(request: &CompletionRequest) -> Self {
         let prompts = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
-        Self::new().choices(request.n.unwrap_or(1).saturating_mul(prompts))
+        Self::new().choices(asked(request.n, &request.extra).saturating_mul(prompts))
     }
+}
+
+/// How many choices a request asks for; what is in `extra` goes over the field.
+fn asked(n: Option<u32>, extra: &Extra) -> u32 {
+    let over = extra.get("n").and_then(Value::as_u64);
+    over.map_or(n.unwrap_or(1), |n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 impl<C: Collect> Default for StreamDecoder<C> {

@@ -247,12 +247,22 @@ fn the_marker_ends_the_stream_before_the_body_does() {
 
 #[test]
 fn with_several_choices_all_must_be_done() {
-    let mut request = ChatRequest::default();
-    request.n = Some(2);
     let second = STOP.replace("\"index\":0", "\"index\":1");
-    for (body, whole) in [(STOP.to_owned(), false), (format!("{second}{STOP}"), true)] {
+    let both = format!("{second}{STOP}");
+    let asked = |n: Option<u32>, extra: Option<u32>| {
+        let mut request = ChatRequest::default();
+        request.n = n;
+        extra.map_or(request.clone(), |n| request.extra("n", n))
+    };
+    for (request, body, whole) in [
+        (asked(Some(2), None), STOP, false),
+        (asked(Some(2), None), &*both, true),
+        (asked(None, Some(2)), STOP, false),
+        (asked(None, Some(2)), &both, true),
+        (asked(Some(2), Some(1)), STOP, true), // what is in `extra` is what is sent
+    ] {
         let mut decoder = ChatDecoder::for_request(&request);
-        decoder.push(body.clone().into());
+        decoder.push(body.to_owned().into());
         decoder.finish();
         let end = loop {
             match decoder.advance() {
@@ -260,7 +270,7 @@ fn with_several_choices_all_must_be_done() {
                 other => break other,
             }
         };
-        assert_eq!(end.is_ok(), whole, "{body}");
+        assert_eq!(end.is_ok(), whole, "{request:?}: {body}");
         let order: Vec<_> = decoder.partial().choices.iter().map(|choice| choice.index).collect();
         assert!(order.is_sorted());
     }
