@@ -31,7 +31,7 @@ impl Collect for ChatStream {
             return Ok(true);
         }
         match document::read::<ChatChunk>("an event of the stream", event) {
-            Ok(new) if named && new.choices.is_empty() => return Ok(false),
+            Ok(new) if named && !document::is_chunk(&new, event) => return Ok(false),
             Ok(new) => *chunk = new,
             Err(StreamErrorKind::Undecodable(_)) if named => return Ok(false),
             Err(kind) => return Err(kind),

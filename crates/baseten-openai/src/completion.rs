@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     CompletionDecoder, DecodeError, EngineOptions, Extra, FinishReason, Input, StopReason,
-    StreamOptions, Usage, completion_stream, extra::extra_over_fields, lenient,
+    StreamOptions, Usage, completion_stream, document, extra::extra_over_fields, lenient,
     response::finish_reason,
 };
 
@@ -143,6 +143,7 @@ impl CompletionResponse {
     ///
     /// [`ChatResponse::decode`]: crate::ChatResponse::decode
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let body = document::without_mark(body);
         let kind = if body.trim_ascii_start().starts_with(b"{") {
             match completion_stream::read_whole(body) {
                 Ok(response) => return Ok(response),
@@ -150,6 +151,7 @@ impl CompletionResponse {
             }
         } else {
             match CompletionDecoder::collect(body) {
+                Ok(response) if response.choices.is_empty() => document::without_choices(body),
                 Ok(response) => return Ok(response),
                 Err(error) => error.into_parts().0,
             }

@@ -27,7 +27,7 @@ impl Collect for CompletionStream {
         chunk: &mut CompletionResponse,
     ) -> Result<bool, StreamErrorKind> {
         match document::read::<CompletionResponse>("an event of the stream", event) {
-            Ok(new) if named && new.choices.is_empty() => return Ok(false),
+            Ok(new) if named && !document::is_chunk(&new, event) => return Ok(false),
             Ok(new) => *chunk = new,
             Err(StreamErrorKind::Undecodable(_)) if named => return Ok(false),
             Err(kind) => return Err(kind),
@@ -107,5 +107,9 @@ impl Document for CompletionResponse {
 
     fn has_content(&self) -> bool {
         !self.choices.is_empty()
+    }
+
+    fn has_usage(&self) -> bool {
+        self.usage.is_some()
     }
 }

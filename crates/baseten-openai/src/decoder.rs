@@ -266,11 +266,11 @@ impl<C: Collect> StreamDecoder<C> {
 
     /// Reads an event; `None` if it holds nothing.
     fn read(&mut self, event: Event) -> Result<Option<Progress>, StreamErrorKind> {
-        if event.data.is_empty() {
-            return Ok(None);
-        }
-        if event.name == "error" {
+        if event.name.eq_ignore_ascii_case(b"error") {
             return Err(StreamErrorKind::Failed(ApiError::parse(&event.data)));
+        }
+        if event.data.trim_ascii().is_empty() {
+            return Ok(None);
         }
         let named = !event.name.is_empty() && event.name != "message";
         if self.collect.read(&event.data, named, &mut self.chunk)? {

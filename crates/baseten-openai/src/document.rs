@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     ChatChunk, ChatResponse, Choice, ChunkChoice, DecodeError, Delta, Extra, FunctionDelta,
-    StreamErrorKind, ToolCallDelta,
+    StreamErrorKind, ToolCallDelta, reader::BYTE_ORDER_MARK,
 };
 
 /// JSON that an error may stand in for.
@@ -18,6 +18,7 @@ pub(crate) trait Document: DeserializeOwned {
     fn extra(&self) -> &Extra;
     /// It holds what it is there for, so it can only be an error if it says so itself.
     fn has_content(&self) -> bool;
+    fn has_usage(&self) -> bool;
 }
 
 impl Document for ChatChunk {
@@ -31,6 +32,10 @@ impl Document for ChatChunk {
 
     fn has_content(&self) -> bool {
         !self.choices.is_empty()
+    }
+
+    fn has_usage(&self) -> bool {
+        self.usage.is_some()
     }
 }
 
@@ -46,11 +51,15 @@ impl Document for ChatResponse {
     fn has_content(&self) -> bool {
         !self.choices.is_empty()
     }
+
+    fn has_usage(&self) -> bool {
+        self.usage.is_some()
+    }
 }
 
 /// Reads JSON as `T`, unless it is one of the shapes of an error:
 ///
-/// - `{"error": …}` with anything but `null` and empty text, whatever stands beside it;
+/// - `{"error": …}` that says something ([`says_something`]), whatever stands beside it;
 /// - `{"object": "error", …}` of vLLM;
 /// - without content: `{"type": "error", …}`, `{"detail": …}` of FastAPI, and a text as `message` with a
 ///   `code` or `type` (as an object it is Anthropic's `message_start`).
@@ -74,17 +83,36 @@ pub(crate) fn read<T: Document>(what: &'static str, body: &[u8]) -> Result<T, St
 /// Reads a whole answer as `T`. Unlike an event of a stream it must have its `choices`: an object
 /// without them is no answer, and read as one it would pass for an empty text.
 pub(crate) fn whole<T: Document>(body: &[u8]) -> Result<T, StreamErrorKind> {
+    let document: T = read(WHOLE, body)?;
+    if document.has_content() || tells_choices(body) {
+        return Ok(document);
+    }
+    Err(without_choices(body))
+}
+
+/// Whether there are `choices`, be they none.
+pub(crate) fn tells_choices(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Choices {
         choices: Option<IgnoredAny>,
     }
-    let document: T = read(WHOLE, body)?;
-    let told = || serde_json::from_slice::<Choices>(body).is_ok_and(|told| told.choices.is_some());
-    if document.has_content() || told() {
-        return Ok(document);
-    }
-    let error = DecodeError::of_shape(WHOLE, body, "has no `choices`");
-    Err(StreamErrorKind::Undecodable(error))
+    serde_json::from_slice::<Choices>(body).is_ok_and(|told| told.choices.is_some())
+}
+
+/// Whether an event with a name of its own is one of the answer all the same: it has choices, or says
+/// that there are none and what the answer took. Events of other APIs have usage without choices.
+pub(crate) fn is_chunk<T: Document>(event: &T, body: &[u8]) -> bool {
+    event.has_content() || event.has_usage() && tells_choices(body)
+}
+
+/// What an answer without choices comes to, be it an object or a stream of events.
+pub(crate) fn without_choices(body: &[u8]) -> StreamErrorKind {
+    StreamErrorKind::Undecodable(DecodeError::of_shape(WHOLE, body, "has no `choices`"))
+}
+
+/// A body without its byte order mark.
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
 const WHOLE: &str = "the answer";
@@ -128,6 +156,10 @@ impl Document for Anything {
     fn has_content(&self) -> bool {
         false
     }
+
+    fn has_usage(&self) -> bool {
+        false
+    }
 }
 
 fn is_error<T: Document>(document: &T) -> bool {
@@ -143,8 +175,15 @@ fn is_error<T: Document>(document: &T) -> bool {
             || extra.get("message").is_some_and(Value::is_string) && (has("code") || has("type")))
 }
 
+/// Whether it is more than the ways to say that there is nothing: `null`, `false`, and what is empty.
 fn says_something(value: &Value) -> bool {
-    !value.is_null() && value.as_str() != Some("")
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
 }
 
 /// Reads a whole answer. Where a choice has a `delta` and no `message`, as one schema of Baseten's

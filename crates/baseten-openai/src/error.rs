@@ -167,6 +167,9 @@ impl<A> fmt::Display for StreamError<A> {
                     self.chunks()
                 )
             }
+            StreamErrorKind::Failed(error) if error.message().is_empty() => {
+                f.write_str("the server reported an error in the stream, and not which")
+            }
             StreamErrorKind::Failed(error) => {
                 write!(f, "the server reported an error in the stream: {error}")
             }

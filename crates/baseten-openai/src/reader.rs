@@ -5,6 +5,8 @@
 use baseten_core::sse::{self, Event, TooLong};
 use bytes::{Bytes, BytesMut};
 
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// What the body gives next.
 #[derive(Debug)]
 pub(crate) enum Item {
@@ -52,9 +54,9 @@ impl Reader {
 
     pub(crate) fn push(&mut self, mut bytes: Bytes) {
         if let Body::Unknown = self.body {
-            let Some(start) = bytes.iter().position(|byte| !byte.is_ascii_whitespace()) else {
-                return;
-            };
+            // A byte order mark may be cut like anything else.
+            let before = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
+            let Some(start) = bytes.iter().position(|byte| !before(byte)) else { return };
             bytes = bytes.slice(start..);
             // No line of an event stream that means anything begins with one of these.
             self.body = match bytes[0] {
@@ -106,8 +108,9 @@ fn whole(event: Event) -> Item {
     if is_done(&event) { Item::Done } else { Item::Event(event) }
 }
 
+/// The end marker; also written as JSON.
 fn is_done(event: &Event) -> bool {
-    event.data.trim_ascii() == b"[DONE]"
+    matches!(event.data.trim_ascii(), b"[DONE]" | b"\"[DONE]\"")
 }
 
 /// A Truss server that is asked for `application/json` gathers a stream into one JSON string.

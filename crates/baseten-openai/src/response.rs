@@ -50,10 +50,12 @@ impl ChatResponse {
     /// is read as well: its events are collected.
     ///
     /// # Errors
-    /// [`DecodeError`] if the body is not the JSON of an answer (an object without `choices` is none;
-    /// an empty list of them is taken at its word), or an error of the server's in its place
+    /// [`DecodeError`] if the body is not the JSON of an answer (an object without `choices` is none,
+    /// nor is a stream, though it ends with `[DONE]`; an empty list of them in an object is taken at its
+    /// word), or an error of the server's in its place
     /// ([`DecodeError::api`]), or a stream that did not finish.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let body = document::without_mark(body);
         let kind = if body.trim_ascii_start().starts_with(b"{") {
             match document::chat(body) {
                 Ok(response) => return Ok(response),
@@ -61,6 +63,7 @@ impl ChatResponse {
             }
         } else {
             match ChatDecoder::collect(body) {
+                Ok(response) if response.choices.is_empty() => document::without_choices(body),
                 Ok(response) => return Ok(response),
                 Err(error) => error.into_parts().0,
             }

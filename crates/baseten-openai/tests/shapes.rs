@@ -82,11 +82,14 @@ fn every_end_has_its_name() {
         ),
         ("more after the marker", format!("{ONE}{STOP}{DONE}data: {{nonsense\n\n"), Ok(Done)),
         ("blanks around the marker", format!("{ONE}{STOP}data:  [DONE] \n\n"), Ok(Done)),
+        ("the marker as JSON", format!("{ONE}{STOP}data: \"[DONE]\"\n\n"), Ok(Done)),
         ("an answer in one piece", whole.to_string(), Ok(Document)),
+        ("the same after a byte order mark", format!("\u{feff}{whole}"), Ok(Document)),
         ("the same with blanks before it", format!("\n \n{whole}"), Ok(Document)),
         ("an answer in one piece, cut", whole.to_string()[..40].to_owned(), Err("truncated")),
         ("a stream gathered into a JSON text", gathered, Ok(Done)),
-        ("a reason alone, after a blank event", format!("data:\n\n{ONE}{STOP}{DONE}"), Ok(Done)),
+        ("a reason alone, after an empty event", format!("data:\n\n{ONE}{STOP}{DONE}"), Ok(Done)),
+        ("an event of blanks", format!("data:  \n\n{ONE}{STOP}data: \t \n\n{DONE}"), Ok(Done)),
         (
             "a page of a proxy",
             "<html>oops</html>".to_owned(),
@@ -136,6 +139,8 @@ fn every_shape_of_an_error_in_a_stream_fails_it() {
         ),
         ("named", "event: error\ndata: {\"message\":\"boom\"}", "boom"),
         ("named, as text", "event: error\ndata: boom", "boom"),
+        ("named in another case", "event: Error\ndata: boom", "boom"),
+        ("named, and no word", "event: error\ndata:", ""),
         (
             "llama.cpp through 2025: a field of its own",
             r#"error: {"code":400,"message":"boom","type":"invalid_request_error"}"#,
@@ -168,6 +173,9 @@ fn every_shape_of_an_error_in_a_stream_fails_it() {
     }
     for (why, fine) in [
         ("an error that is null", r#"data: {"error":null,"choices":[]}"#),
+        ("that is false", r#"data: {"error":false,"choices":[{"index":0,"delta":{}}]}"#),
+        ("that is empty", r#"data: {"error":{},"choices":[{"index":0,"delta":{}}]}"#),
+        ("an empty list of them", r#"data: {"error":[],"choices":[],"usage":{}}"#),
         (
             "Anthropic's first event",
             r#"data: {"type":"message_start","message":{"role":"assistant"}}"#,
@@ -230,6 +238,23 @@ fn events_of_another_kind_are_told_and_do_not_end_the_stream() {
     assert_eq!(decoder.other().unwrap().data, "pong");
     assert_eq!(decoder.advance().unwrap(), Progress::Chunk);
     assert_eq!((decoder.other(), decoder.chunk().text()), (None, "one "));
+}
+
+#[test]
+fn usage_in_a_named_event_counts_where_it_is_a_chunk() {
+    let event = |name: &str, data: &str| format!("event: {name}\ndata: {data}\n\n");
+    let usage = r#""usage":{"completion_tokens":7}"#;
+    for (why, event, tokens) in [
+        ("no choices", event("usage", &format!("{{\"choices\":[],{usage}}}")), Some(7)),
+        ("another API's", event("message_delta", &format!("{{\"delta\":{{}},{usage}}}")), None),
+        ("none of it", event("ping", r#"{"choices":[]}"#), None),
+    ] {
+        let body = format!("{ONE}{STOP}{event}{DONE}");
+        let (_, answer) = run(&body).unwrap();
+        assert_eq!(answer.usage.and_then(|usage| usage.completion_tokens), tokens, "{why}");
+        let answer = CompletionResponse::decode(body.as_bytes()).unwrap();
+        assert_eq!(answer.usage.and_then(|usage| usage.completion_tokens), tokens, "{why}");
+    }
 }
 
 #[test]
@@ -425,6 +450,12 @@ fn a_whole_answer_is_read_in_every_form() {
         ("a stream that nobody asked for", format!("{ONE}{STOP}{DONE}")),
         ("a stream that begins with a comment", format!(": hello\n\n{ONE}{STOP}{DONE}")),
         ("a stream gathered into a text", json!(format!("{ONE}{STOP}{DONE}")).to_string()),
+        ("JSON after a byte order mark", format!("\u{feff}{whole}")),
+        ("a stream after one", format!("\u{feff}{ONE}{STOP}{DONE}")),
+        (
+            "an error that is none",
+            r#"{"error":{},"choices":[{"message":{"content":"one "}}]}"#.to_owned(),
+        ),
     ] {
         assert_eq!(ChatResponse::decode(body.as_bytes()).unwrap().text(), "one ", "{why}");
     }
@@ -442,7 +473,22 @@ fn a_whole_answer_is_read_in_every_form() {
         ("a stream cut", ONE.to_owned(), "the answer is a stream that broke off"),
         ("cut", whole.to_string()[..30].to_owned(), "the answer cannot be read"),
         ("a page", "<html>".to_owned(), "the answer cannot be read"),
-        ("a text", "\"token-0 token-1 \"".to_owned(), "the answer is a stream that broke off"),
+        (
+            "the pieces that a model of one's own gave, gathered by Truss",
+            include_str!("wire/truss-stream-accept-json-gathers.json").to_owned(),
+            "the answer is a stream that broke off",
+        ),
+        ("a stream without a choice", DONE.to_owned(), "the answer has no `choices`"),
+        (
+            "the same with usage",
+            format!("data: {{\"choices\":[],\"usage\":{{}}}}\n\n{DONE}"),
+            "the answer has no `choices`",
+        ),
+        (
+            "JSON after a byte order mark, cut",
+            "\u{feff}{\"choices\":".to_owned(),
+            "the answer cannot be read",
+        ),
         ("nothing", String::new(), "the answer is a stream that broke off"),
         ("NaN", r#"{"choices":[],"created":NaN}"#.to_owned(), "the answer cannot be read"),
         ("an object of something else", "{}".to_owned(), "the answer has no `choices`"),
@@ -469,7 +515,7 @@ fn a_whole_answer_is_read_in_every_form() {
     ] {
         let error = ChatResponse::decode(body.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), message, "{why}");
-        assert!(body.starts_with(error.start()), "{why}");
+        assert!(body.trim_start_matches('\u{feff}').starts_with(error.start()), "{why}");
         let error = CompletionResponse::decode(body.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), message, "{why}, asked for a completion");
     }
