@@ -28,13 +28,16 @@ pub struct ChatChunk {
     #[serde(deserialize_with = "lenient::or_default")]
     pub choices: Vec<ChunkChoice>,
     /// How many tokens it took so far: the last one told counts, they are not to be added up.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "lenient::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub usage: Option<Usage>,
     /// The server's set-up.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::optional_text", skip_serializing_if = "Option::is_none")]
     pub system_fingerprint: Option<String>,
     /// The class of service that is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::optional_text", skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     /// Members without a field.
     #[serde(flatten)]
@@ -67,7 +70,7 @@ impl ChatChunk {
 #[non_exhaustive]
 pub struct ChunkChoice {
     /// Its place among the answers.
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::index")]
     pub index: u32,
     /// What is new.
     #[serde(deserialize_with = "lenient::or_default")]
@@ -141,10 +144,10 @@ impl Delta {
 #[non_exhaustive]
 pub struct ToolCallDelta {
     /// Which call, by its place.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::optional_index", skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
     /// Which call, by its id; often in its first part only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::optional_text", skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// `function`, or another kind of tool.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]

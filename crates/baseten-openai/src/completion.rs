@@ -125,10 +125,13 @@ pub struct CompletionResponse {
     #[serde(deserialize_with = "lenient::or_default")]
     pub choices: Vec<CompletionChoice>,
     /// How many tokens it took.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "lenient::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub usage: Option<Usage>,
     /// The server's set-up.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::optional_text", skip_serializing_if = "Option::is_none")]
     pub system_fingerprint: Option<String>,
     /// Members without a field.
     #[serde(flatten)]
@@ -172,7 +175,7 @@ impl CompletionResponse {
 #[non_exhaustive]
 pub struct CompletionChoice {
     /// Its place among the answers.
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::index")]
     pub index: u32,
     /// The text.
     #[serde(deserialize_with = "lenient::or_default")]

@@ -3,13 +3,16 @@
 //! Functions for `#[serde(deserialize_with)]`. They accept more than one spelling of a value; they
 //! never guess a value that was not there.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, SeqAccess, Visitor, value::SeqAccessDeserializer},
+    de::{
+        self, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// `null` is the default.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -22,12 +25,40 @@ where
 
 /// Text; also a number, and `null` for the empty text.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(optional_text(deserializer)?.unwrap_or_default())
+}
+
+/// Text; also a number, and `null` for none.
+pub(crate) fn optional_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(Text)
 }
 
-/// A count; also a float, a count in quotes, and `null` for none.
+/// A count; also a float, a count in quotes, and `null` or empty text for none.
 pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     deserializer.deserialize_any(Count)
+}
+
+/// A place among others, spelled as a [`count`] may be; none is the first.
+pub(crate) fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Ok(optional_index(deserializer)?.unwrap_or_default())
+}
+
+/// A place among others, spelled as a [`count`] may be.
+pub(crate) fn optional_index<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    count(deserializer)?.map(|count| u32::try_from(count).map_err(de::Error::custom)).transpose()
+}
+
+/// An object; `null` or empty text for none.
+pub(crate) fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(Object(PhantomData))
 }
 
 /// A logarithm; `null` for minus infinity, which JSON cannot write.
@@ -49,39 +80,49 @@ pub(crate) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
     deserializer.deserialize_any(Texts)
 }
 
+/// A number as [`serde_json`] gives it if its feature `arbitrary_precision` is on, which another crate of
+/// the build may want: as an object of its own kind.
+pub(crate) fn number<'de, A: MapAccess<'de>>(number: A) -> Result<Number, A::Error> {
+    Number::deserialize(MapAccessDeserializer::new(number))
+}
+
 struct Text;
 
-impl Visitor<'_> for Text {
-    type Value = String;
+impl<'de> Visitor<'de> for Text {
+    type Value = Option<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("text")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text.to_owned()))
     }
 
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
-        Ok(number.to_string())
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Some(number.to_string()))
     }
 
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
-        Ok(number.to_string())
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Some(number.to_string()))
     }
 
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
-        Ok(number.to_string())
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Some(number.to_string()))
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<String, E> {
-        Ok(String::new())
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Ok(Some(number(map)?.to_string()))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }
 
 struct Count;
 
-impl Visitor<'_> for Count {
+impl<'de> Visitor<'de> for Count {
     type Value = Option<u64>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,9 +141,41 @@ impl Visitor<'_> for Count {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if text.is_empty() {
+            return Ok(None);
+        }
         let number: f64 =
             text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))?;
         text.parse().map_or_else(|_| self.visit_f64(number), |number| Ok(Some(number)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        self.visit_str(&number(map)?.to_string())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+struct Object<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Err(E::invalid_type(de::Unexpected::Str(text), &self))
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
@@ -134,6 +207,8 @@ impl<'de> Visitor<'de> for Texts {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde::Deserialize;
 
     #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -141,8 +216,14 @@ mod tests {
     struct Odd {
         #[serde(deserialize_with = "super::text")]
         text: String,
+        #[serde(deserialize_with = "super::optional_text")]
+        name: Option<String>,
         #[serde(deserialize_with = "super::count")]
         count: Option<u64>,
+        #[serde(deserialize_with = "super::index")]
+        index: u32,
+        #[serde(deserialize_with = "super::optional_object")]
+        object: Option<BTreeMap<String, u8>>,
         #[serde(deserialize_with = "super::texts")]
         texts: Vec<String>,
         #[serde(deserialize_with = "super::or_default")]
@@ -157,10 +238,22 @@ mod tests {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         for (json, expected) in [
             (r#"{}"#, Odd::default()),
-            (r#"{"text":null,"count":null,"texts":null,"list":null}"#, Odd::default()),
+            (
+                r#"{"text":null,"count":null,"texts":null,"list":null,"name":null,"index":null,"object":null}"#,
+                Odd::default(),
+            ),
+            (r#"{"count":"","object":""}"#, Odd::default()),
             (r#"{"text":"a"}"#, Odd { text: "a".into(), ..Odd::default() }),
             (r#"{"text":-12}"#, Odd { text: "-12".into(), ..Odd::default() }),
             (r#"{"text":1.5}"#, Odd { text: "1.5".into(), ..Odd::default() }),
+            (r#"{"name":7}"#, Odd { name: Some("7".into()), ..Odd::default() }),
+            (r#"{"name":""}"#, Odd { name: Some(String::new()), ..Odd::default() }),
+            (r#"{"index":"3"}"#, Odd { index: 3, ..Odd::default() }),
+            (r#"{"index":3.0}"#, Odd { index: 3, ..Odd::default() }),
+            (
+                r#"{"object":{"a":1}}"#,
+                Odd { object: Some([("a".into(), 1)].into()), ..Odd::default() },
+            ),
             (r#"{"count":7}"#, Odd { count: Some(7), ..Odd::default() }),
             (r#"{"count":7.0}"#, Odd { count: Some(7), ..Odd::default() }),
             (r#"{"count":"7"}"#, Odd { count: Some(7), ..Odd::default() }),
@@ -172,8 +265,18 @@ mod tests {
         ] {
             assert_eq!(odd(json), expected, "{json}");
         }
-        for json in [r#"{"count":-1}"#, r#"{"count":"many"}"#, r#"{"text":[]}"#, r#"{"texts":{}}"#]
-        {
+        for json in [
+            r#"{"count":-1}"#,
+            r#"{"count":"many"}"#,
+            r#"{"text":[]}"#,
+            r#"{"text":{}}"#,
+            r#"{"name":true}"#,
+            r#"{"texts":{}}"#,
+            r#"{"index":4294967296}"#,
+            r#"{"index":-1}"#,
+            r#"{"object":"much"}"#,
+            r#"{"object":[]}"#,
+        ] {
             assert!(serde_json::from_str::<Odd>(json).is_err(), "{json}");
         }
     }

@@ -15,7 +15,9 @@
 //!
 //! Servers differ from each other and from the documents, so types here are open: unknown members are
 //! kept in `extra` and written back, enums have an `Other`, what is missing, `null` or oddly spelled is
-//! read as what it means. Not kept apart are a member that is `null` and one that is missing.
+//! read as what it means. Codes that may be words or numbers are kept as they came
+//! ([`FinishReason::Code`], [`StopReason::Token`]). Not kept apart are a member that is `null` and one that
+//! is missing, and an id that is a number is written back as text: it is only ever compared with itself.
 //!
 //! ```
 //! use baseten_openai::{ChatRequest, ChatResponse, Message};

@@ -46,7 +46,7 @@ pub struct Message {
     #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// Which call a message of the role `tool` answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::optional_text", skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// Members without a field.
     #[serde(flatten)]

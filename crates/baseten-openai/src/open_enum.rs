@@ -1,14 +1,20 @@
 //! Enums that keep what they do not know.
 
 /// Declares an enum of texts with a last variant `Other` for every text not listed, so that a new
-/// value of a server is no error and is written back as it came.
+/// value of a server is no error and is written back as it came. One in which servers were seen to have
+/// numbers names the variant that keeps them, with `or number`.
 macro_rules! open_enum {
-    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }
+        $(or number $(#[$number_doc:meta])* $number:ident)?
+    ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum $name {
             $($(#[$doc])* $variant,)+
+            $($(#[$number_doc])* $number(Box<str>),)?
             /// Any other value, as the server wrote it.
             Other(Box<str>),
         }
@@ -19,6 +25,7 @@ macro_rules! open_enum {
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $text,)+
+                    $(Self::$number(digits) => digits,)?
                     Self::Other(text) => text,
                 }
             }
@@ -41,6 +48,11 @@ macro_rules! open_enum {
 
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $(if let Self::$number(digits) = self
+                    && let Ok(number) = digits.parse::<::serde_json::Number>()
+                {
+                    return number.serialize(serializer);
+                })?
                 serializer.serialize_str(self.as_str())
             }
         }
@@ -48,7 +60,7 @@ macro_rules! open_enum {
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Text;
-                impl ::serde::de::Visitor<'_> for Text {
+                impl<'de> ::serde::de::Visitor<'de> for Text {
                     type Value = $name;
                     fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                         f.write_str("text")
@@ -56,8 +68,22 @@ macro_rules! open_enum {
                     fn visit_str<E: ::serde::de::Error>(self, text: &str) -> Result<$name, E> {
                         Ok(text.into())
                     }
+                    $(
+                        fn visit_u64<E: ::serde::de::Error>(self, number: u64) -> Result<$name, E> {
+                            Ok($name::$number(number.to_string().into()))
+                        }
+                        fn visit_i64<E: ::serde::de::Error>(self, number: i64) -> Result<$name, E> {
+                            Ok($name::$number(number.to_string().into()))
+                        }
+                        fn visit_f64<E: ::serde::de::Error>(self, number: f64) -> Result<$name, E> {
+                            Ok($name::$number(::serde_json::json!(number).to_string().into()))
+                        }
+                        fn visit_map<A: ::serde::de::MapAccess<'de>>(self, map: A) -> Result<$name, A::Error> {
+                            Ok($name::$number($crate::lenient::number(map)?.to_string().into()))
+                        }
+                    )?
                 }
-                deserializer.deserialize_str(Text)
+                deserializer.deserialize_any(Text)
             }
         }
     };

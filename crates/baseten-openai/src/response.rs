@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::Value;
 
 use crate::{
     ChatDecoder, DecodeError, Extra, Message, ToolCall, Usage, document, lenient,
@@ -32,13 +33,16 @@ pub struct ChatResponse {
     #[serde(deserialize_with = "lenient::or_default")]
     pub choices: Vec<Choice>,
     /// How many tokens it took.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "lenient::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub usage: Option<Usage>,
     /// The server's set-up.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::optional_text", skip_serializing_if = "Option::is_none")]
     pub system_fingerprint: Option<String>,
     /// The class of service that was given.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::optional_text", skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     /// Members without a field.
     #[serde(flatten)]
@@ -108,7 +112,7 @@ impl ChatResponse {
 #[non_exhaustive]
 pub struct Choice {
     /// Its place among the answers.
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::index")]
     pub index: u32,
     /// The answer.
     #[serde(deserialize_with = "lenient::or_default")]
@@ -139,10 +143,13 @@ open_enum! {
         /// A filter held the rest back.
         ContentFilter = "content_filter",
     }
+    or number
+    /// A number in place of a word, in its digits; written back as a number.
+    Code
 }
 
 /// Empty text is no reason.
-pub(crate) fn finish_reason<'de, D: serde::Deserializer<'de>>(
+pub(crate) fn finish_reason<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<FinishReason>, D::Error> {
     let reason: Option<FinishReason> = Option::deserialize(deserializer)?;
@@ -150,7 +157,7 @@ pub(crate) fn finish_reason<'de, D: serde::Deserializer<'de>>(
 }
 
 /// What stopped an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum StopReason {
@@ -158,6 +165,19 @@ pub enum StopReason {
     Token(i64),
     /// A text.
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for StopReason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self::Text(text)),
+            value => value.as_i64().map(Self::Token).ok_or_else(|| {
+                de::Error::custom(format_args!(
+                    "a reason to stop that is no text or token: {value}"
+                ))
+            }),
+        }
+    }
 }
 
 /// The logarithms of probabilities, token by token.

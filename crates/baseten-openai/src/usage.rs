@@ -23,10 +23,16 @@ pub struct Usage {
     #[serde(deserialize_with = "lenient::count", skip_serializing_if = "Option::is_none")]
     pub total_tokens: Option<u64>,
     /// What kinds of input tokens there were.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "lenient::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub prompt_tokens_details: Option<PromptTokensDetails>,
     /// What kinds of output tokens there were.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "lenient::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub completion_tokens_details: Option<CompletionTokensDetails>,
     /// Members without a field.
     #[serde(flatten)]

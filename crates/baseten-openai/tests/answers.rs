@@ -107,6 +107,53 @@ fn counts_and_logarithms_are_read_however_they_are_spelled() {
 }
 
 #[test]
+fn a_member_of_another_kind_than_the_schema_has_fails_neither_an_answer_nor_a_stream() {
+    #[rustfmt::skip]
+    let table = [
+        // of an event or an answer         written back
+        (json!({"system_fingerprint": 7}),  json!({"system_fingerprint": "7"})),
+        (json!({"service_tier": 1}),        json!({"service_tier": "1"})),
+        (json!({"id": 7}),                  json!({"id": "7"})),
+        (json!({"created": ""}),            json!({})),
+        (json!({"usage": ""}),              json!({})),
+        (json!({"usage": {"prompt_tokens": 1, "prompt_tokens_details": ""}}), json!({"usage": {"prompt_tokens": 1}})),
+    ];
+    for (members, expected) in table {
+        let mut body = json!({"choices": [{"index": 0.0, "finish_reason": 0}]});
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let chat = ChatResponse::decode(body.to_string().as_bytes()).unwrap();
+        let completion = CompletionResponse::decode(body.to_string().as_bytes()).unwrap();
+        let event = format!("data: {body}\n\n");
+        let streamed = ChatResponse::decode(event.as_bytes()).unwrap();
+        for (which, written) in [
+            ("whole", serde_json::to_value(&chat).unwrap()),
+            ("of a stream", serde_json::to_value(&streamed).unwrap()),
+            ("a completion", serde_json::to_value(&completion).unwrap()),
+        ] {
+            let choice = &written["choices"][0];
+            assert_eq!(
+                (&choice["index"], &choice["finish_reason"]),
+                (&json!(0), &json!(0)),
+                "{which}"
+            );
+            for name in members.as_object().unwrap().keys() {
+                let known = which != "a completion" || name != "service_tier";
+                let expected = if known { &expected } else { &members };
+                assert_eq!(written.get(name), expected.get(name), "{which}: {name}");
+            }
+        }
+        assert_eq!(chat.finish_reason(), Some(&FinishReason::Code("0".into())));
+    }
+    let call = json!({"index": "0", "id": 7, "function": {"name": "f", "arguments": "{}"}});
+    let event =
+        json!({"choices": [{"index": "0", "delta": {"tool_calls": [call]}, "finish_reason": ""}]});
+    let body = format!("data: {event}\n\ndata: [DONE]\n\n");
+    let answer = ChatResponse::decode(body.as_bytes()).unwrap();
+    assert_eq!(answer.tool_calls()[0].id, "7", "as of a call that came whole");
+    assert_eq!(answer.tool_calls()[0].answer("1").tool_call_id.unwrap(), "7");
+}
+
+#[test]
 fn recorded_completions_are_read_streamed_or_not() {
     for prefix in ["llamacpp", "llamacpp2"] {
         let whole =

@@ -134,6 +134,20 @@ fn vectors_are_given_in_the_order_of_the_input() {
 }
 
 #[test]
+fn members_without_a_field_are_kept_but_for_those_of_a_vector() {
+    let body = json!({
+        "object": "list", "model": "m", "x_new": {"deep": [1, null, {"a": "b"}]},
+        "data": [{"object": "embedding", "index": 0, "embedding": [1], "x_new": [[]]}],
+        "usage": {"prompt_tokens": 1, "x_new": true},
+    });
+    let response = EmbeddingResponse::decode(body.to_string().as_bytes()).unwrap();
+    let extra = json!({"object": "list", "x_new": body["x_new"]});
+    assert_eq!(Value::from(response.extra), extra);
+    assert_eq!(serde_json::to_value(response.usage).unwrap(), body["usage"]);
+    assert_eq!(response.model, "m");
+}
+
+#[test]
 fn what_is_no_answer_says_so() {
     for (body, message) in [
         (r#"{"error":{"message":"boom"}}"#, "the answer is an error of the server: boom"),
