@@ -40,7 +40,10 @@ macro_rules! extra_over_fields {
             fn deserialize<D: ::serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> Result<Self, D::Error> {
-                Self::deserialize(deserializer)
+                // By way of a value: what is flattened is read from what has been read already, and cannot
+                // take numbers as `serde_json` keeps them with `arbitrary_precision`.
+                let value = ::serde_json::Value::deserialize(deserializer)?;
+                Self::deserialize(value).map_err(::serde::de::Error::custom)
             }
         }
     };
