@@ -334,7 +334,7 @@ impl CompletionDecoder {
 /// How many choices a request asks for; what is in `extra` goes over the field.
 fn asked(n: Option<u32>, extra: &Extra) -> u32 {
     let over = extra.get("n").and_then(Value::as_u64);
-    over.map_or(n.unwrap_or(1), |n| u32::try_from(n).unwrap_or(u32::MAX))
+    over.map(|n| u32::try_from(n).unwrap_or(u32::MAX)).or(n).unwrap_or(1)
 }
 
 impl<C: Collect> Default for StreamDecoder<C> {

@@ -57,6 +57,7 @@ const STOP: &str =
 const DONE: &str = "data: [DONE]\n\n";
 
 #[test]
+#[rustfmt::skip]
 fn every_end_has_its_name() {
     use StreamEnd::{Document, Done, DoneWithoutReason, ReasonWithoutDone};
     let whole = json!({"choices": [{"message": {"content": "one "}, "finish_reason": "stop"}]});
@@ -64,22 +65,14 @@ fn every_end_has_its_name() {
     for (why, body, end) in [
         ("as it should be", format!("{ONE}{STOP}{DONE}"), Ok(Done)),
         ("an engine that gives no reason", format!("{ONE}{DONE}"), Ok(DoneWithoutReason)),
-        (
-            "a reason that is empty",
-            format!("{ONE}{}{DONE}", STOP.replace("stop", "")),
-            Ok(DoneWithoutReason),
-        ),
+        ("a reason that is empty", format!("{ONE}{}{DONE}", STOP.replace("stop", "")), Ok(DoneWithoutReason)),
         ("a server that sends no end marker", format!("{ONE}{STOP}"), Ok(ReasonWithoutDone)),
         ("neither: cut", ONE.to_owned(), Err("truncated")),
         ("nothing at all", String::new(), Err("truncated")),
         ("only comments", ": keep-alive\n\n".to_owned(), Err("truncated")),
         ("cut within the marker", format!("{ONE}{STOP}data: [DO"), Ok(ReasonWithoutDone)),
         ("the marker without its blank line", format!("{ONE}{STOP}data: [DONE]"), Ok(Done)),
-        (
-            "the last event without its blank line",
-            format!("{ONE}{}", STOP.trim_end()),
-            Ok(ReasonWithoutDone),
-        ),
+        ("the last event without its blank line", format!("{ONE}{}", STOP.trim_end()), Ok(ReasonWithoutDone)),
         ("more after the marker", format!("{ONE}{STOP}{DONE}data: {{nonsense\n\n"), Ok(Done)),
         ("blanks around the marker", format!("{ONE}{STOP}data:  [DONE] \n\n"), Ok(Done)),
         ("the marker as JSON", format!("{ONE}{STOP}data: \"[DONE]\"\n\n"), Ok(Done)),
@@ -90,21 +83,9 @@ fn every_end_has_its_name() {
         ("a stream gathered into a JSON text", gathered, Ok(Done)),
         ("a reason alone, after an empty event", format!("data:\n\n{ONE}{STOP}{DONE}"), Ok(Done)),
         ("an event of blanks", format!("data:  \n\n{ONE}{STOP}data: \t \n\n{DONE}"), Ok(Done)),
-        (
-            "a page of a proxy",
-            "<html>oops</html>".to_owned(),
-            Err("undecodable: the answer cannot be read"),
-        ),
-        (
-            "an event that is no JSON",
-            format!("{ONE}data: oops\n\n"),
-            Err("undecodable: an event of the stream cannot be read"),
-        ),
-        (
-            "an event that is no object",
-            format!("{ONE}data: 5\n\n"),
-            Err("undecodable: an event of the stream cannot be read"),
-        ),
+        ("a page of a proxy", "<html>oops</html>".to_owned(), Err("undecodable: the answer cannot be read")),
+        ("an event that is no JSON", format!("{ONE}data: oops\n\n"), Err("undecodable: an event of the stream cannot be read")),
+        ("an event that is no object", format!("{ONE}data: 5\n\n"), Err("undecodable: an event of the stream cannot be read")),
     ] {
         match (run(&body), end) {
             (Ok((got, response)), Ok(end)) => {
@@ -123,46 +104,23 @@ fn every_end_has_its_name() {
 }
 
 #[test]
+#[rustfmt::skip]
 fn every_shape_of_an_error_in_a_stream_fails_it() {
     for (why, event, message) in [
-        (
-            "OpenAI, LiteLLM",
-            r#"data: {"error":{"message":"boom","type":null,"code":"500"}}"#,
-            "boom",
-        ),
+        ("OpenAI, LiteLLM", r#"data: {"error":{"message":"boom","type":null,"code":"500"}}"#, "boom"),
         ("LM Studio: no type", r#"data: {"error":{"message":"boom"}}"#, "boom"),
         ("text", r#"data: {"error":"boom"}"#, "boom"),
-        (
-            "vLLM",
-            r#"data: {"object":"error","message":"boom","type":"BadRequestError","code":400}"#,
-            "boom",
-        ),
+        ("vLLM", r#"data: {"object":"error","message":"boom","type":"BadRequestError","code":400}"#, "boom"),
         ("named", "event: error\ndata: {\"message\":\"boom\"}", "boom"),
         ("named, as text", "event: error\ndata: boom", "boom"),
         ("named in another case", "event: Error\ndata: boom", "boom"),
         ("named, and no word", "event: error\ndata:", ""),
-        (
-            "llama.cpp through 2025: a field of its own",
-            r#"error: {"code":400,"message":"boom","type":"invalid_request_error"}"#,
-            "boom",
-        ),
-        (
-            "Anthropic",
-            r#"data: {"type":"error","error":{"type":"overloaded_error","message":"boom"}}"#,
-            "boom",
-        ),
+        ("llama.cpp through 2025: a field of its own", r#"error: {"code":400,"message":"boom","type":"invalid_request_error"}"#, "boom"),
+        ("Anthropic", r#"data: {"type":"error","error":{"type":"overloaded_error","message":"boom"}}"#, "boom"),
         ("FastAPI", r#"data: {"detail":"boom"}"#, "boom"),
         ("flat", r#"data: {"message":"boom","type":"Bad Request","code":400}"#, "boom"),
-        (
-            "OpenRouter: beside a choice",
-            r#"data: {"id":"c","error":{"code":502,"message":"boom"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#,
-            "boom",
-        ),
-        (
-            "with a member of an odd type",
-            r#"data: {"error":{"message":"boom"},"choices":"none"}"#,
-            "boom",
-        ),
+        ("OpenRouter: beside a choice", r#"data: {"id":"c","error":{"code":502,"message":"boom"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#, "boom"),
+        ("with a member of an odd type", r#"data: {"error":{"message":"boom"},"choices":"none"}"#, "boom"),
         ("in place of the stream", r#"{"error":{"message":"boom"}}"#, "boom"),
     ] {
         let in_place = event.starts_with('{');
@@ -176,10 +134,7 @@ fn every_shape_of_an_error_in_a_stream_fails_it() {
         ("that is false", r#"data: {"error":false,"choices":[{"index":0,"delta":{}}]}"#),
         ("that is empty", r#"data: {"error":{},"choices":[{"index":0,"delta":{}}]}"#),
         ("an empty list of them", r#"data: {"error":[],"choices":[],"usage":{}}"#),
-        (
-            "Anthropic's first event",
-            r#"data: {"type":"message_start","message":{"role":"assistant"}}"#,
-        ),
+        ("Anthropic's first event", r#"data: {"type":"message_start","message":{"role":"assistant"}}"#),
         ("a message alone", r#"data: {"message":"still loading"}"#),
     ] {
         let (end, answer) = run(&format!("{fine}\n\n{ONE}{STOP}{DONE}")).unwrap();
@@ -277,7 +232,10 @@ fn with_several_choices_all_must_be_done() {
     let asked = |n: Option<u32>, extra: Option<u32>| {
         let mut request = ChatRequest::default();
         request.n = n;
-        extra.map_or(request.clone(), |n| request.extra("n", n))
+        match extra {
+            Some(n) => request.extra("n", n),
+            None => request,
+        }
     };
     for (request, body, whole) in [
         (asked(Some(2), None), STOP, false),
@@ -440,6 +398,7 @@ fn every_framing_gives_the_same_chunks() {
 }
 
 #[test]
+#[rustfmt::skip]
 fn a_whole_answer_is_read_in_every_form() {
     let whole = json!({"choices": [{"message": {"content": "one "}, "finish_reason": "stop"}]});
     let as_delta = json!({"choices": [{"delta": {"content": "one "}}]});
@@ -452,66 +411,33 @@ fn a_whole_answer_is_read_in_every_form() {
         ("a stream gathered into a text", json!(format!("{ONE}{STOP}{DONE}")).to_string()),
         ("JSON after a byte order mark", format!("\u{feff}{whole}")),
         ("a stream after one", format!("\u{feff}{ONE}{STOP}{DONE}")),
-        (
-            "an error that is none",
-            r#"{"error":{},"choices":[{"message":{"content":"one "}}]}"#.to_owned(),
-        ),
+        ("an error that is none", r#"{"error":{},"choices":[{"message":{"content":"one "}}]}"#.to_owned()),
     ] {
         assert_eq!(ChatResponse::decode(body.as_bytes()).unwrap().text(), "one ", "{why}");
     }
+}
+
+#[test]
+#[rustfmt::skip]
+fn what_is_no_whole_answer_says_so() {
+    let whole = json!({"choices": [{"message": {"content": "one "}, "finish_reason": "stop"}]});
     for (why, body, message) in [
-        (
-            "an error",
-            r#"{"error":{"message":"boom"}}"#.to_owned(),
-            "the answer is an error of the server: boom",
-        ),
-        (
-            "an error in a stream",
-            format!("{ONE}data: {{\"error\":\"boom\"}}\n\n"),
-            "the answer is an error of the server: boom",
-        ),
+        ("an error", r#"{"error":{"message":"boom"}}"#.to_owned(), "the answer is an error of the server: boom"),
+        ("an error in a stream", format!("{ONE}data: {{\"error\":\"boom\"}}\n\n"), "the answer is an error of the server: boom"),
         ("a stream cut", ONE.to_owned(), "the answer is a stream that broke off"),
         ("cut", whole.to_string()[..30].to_owned(), "the answer cannot be read"),
         ("a page", "<html>".to_owned(), "the answer cannot be read"),
-        (
-            "the pieces that a model of one's own gave, gathered by Truss",
-            include_str!("wire/truss-stream-accept-json-gathers.json").to_owned(),
-            "the answer is a stream that broke off",
-        ),
+        ("the pieces that a model of one's own gave, gathered by Truss", include_str!("wire/truss-stream-accept-json-gathers.json").to_owned(), "the answer is a stream that broke off"),
         ("a stream without a choice", DONE.to_owned(), "the answer has no `choices`"),
-        (
-            "the same with usage",
-            format!("data: {{\"choices\":[],\"usage\":{{}}}}\n\n{DONE}"),
-            "the answer has no `choices`",
-        ),
-        (
-            "JSON after a byte order mark, cut",
-            "\u{feff}{\"choices\":".to_owned(),
-            "the answer cannot be read",
-        ),
+        ("the same with usage", format!("data: {{\"choices\":[],\"usage\":{{}}}}\n\n{DONE}"), "the answer has no `choices`"),
+        ("JSON after a byte order mark, cut", "\u{feff}{\"choices\":".to_owned(), "the answer cannot be read"),
         ("nothing", String::new(), "the answer is a stream that broke off"),
         ("NaN", r#"{"choices":[],"created":NaN}"#.to_owned(), "the answer cannot be read"),
         ("an object of something else", "{}".to_owned(), "the answer has no `choices`"),
-        (
-            "the output of a model that is no engine",
-            r#"{"output":"one "}"#.to_owned(),
-            "the answer has no `choices`",
-        ),
-        (
-            "a gateway that failed and does not say so",
-            r#"{"id":"c1","object":"chat.completion","choices":null}"#.to_owned(),
-            "the answer has no `choices`",
-        ),
-        (
-            "a message that may be no error: nothing else says it is",
-            r#"{"message":"boom"}"#.to_owned(),
-            "the answer has no `choices`",
-        ),
-        (
-            "choices of another kind",
-            r#"{"choices":{"0":{"text":"one "}}}"#.to_owned(),
-            "the answer cannot be read",
-        ),
+        ("the output of a model that is no engine", r#"{"output":"one "}"#.to_owned(), "the answer has no `choices`"),
+        ("a gateway that failed and does not say so", r#"{"id":"c1","object":"chat.completion","choices":null}"#.to_owned(), "the answer has no `choices`"),
+        ("a message that may be no error: nothing else says it is", r#"{"message":"boom"}"#.to_owned(), "the answer has no `choices`"),
+        ("choices of another kind", r#"{"choices":{"0":{"text":"one "}}}"#.to_owned(), "the answer cannot be read"),
     ] {
         let error = ChatResponse::decode(body.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), message, "{why}");
