@@ -43,6 +43,7 @@ mod message;
 mod options;
 mod reconnect;
 mod shared;
+mod state;
 mod tail;
 mod websocket;
 
