@@ -1,13 +1,15 @@
 //! What a body says where its description says something else, read as what it means: a webhook that is
 //! refused is an output lost.
 //!
-//! Functions for `#[serde(deserialize_with)]`.
+//! Functions for `#[serde(deserialize_with)]`, and one for what serde cannot read at all.
 
-use baseten_core::{JobError, JobErrorCode};
+use std::collections::BTreeMap;
+
+use baseten_core::JobError;
 use serde::de::{DeserializeOwned, Error, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::webhook::Event;
 
@@ -35,14 +37,23 @@ pub(crate) fn event<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Event,
     text(deserializer).map(|event| event.unwrap_or_else(Event::untold))
 }
 
-/// Whatever was told, told on: JSON too deep or with numbers too large for a value is one error with
-/// all of it as its message.
 pub(crate) fn errors<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<JobError>, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(match serde_json::from_str(raw.get()) {
-        Ok(errors) => JobError::all_in(errors),
-        Err(_) => vec![JobError::new(JobErrorCode::Other(Box::default()), raw.get())],
-    })
+    Value::deserialize(deserializer).map(JobError::all_in)
+}
+
+/// A body again, in which the JSON that no value can hold stands as a text: nesting too deep, numbers
+/// too large, halves of characters. `None` if it has none of that.
+pub(crate) fn readable(body: &[u8]) -> Option<Vec<u8>> {
+    let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
+    let mut found = false;
+    for (name, raw) in &mut members {
+        // An output is never looked into.
+        if name != "data" && serde_json::from_str::<Value>(raw.get()).is_err() {
+            *raw = to_raw_value(raw.get()).ok()?;
+            found = true;
+        }
+    }
+    serde_json::to_vec(&members).ok().filter(|_| found)
 }

@@ -59,8 +59,7 @@ pub struct Webhook {
     /// [`output`](Self::output).
     #[serde(default)]
     pub data: Option<Box<RawValue>>,
-    /// What went wrong; empty if nothing did. Each as [`JobError`] reads it; what cannot be read even so
-    /// is one error with the text that came as its message.
+    /// What went wrong; empty if nothing did. Each as [`JobError`] reads it.
     #[serde(default, deserialize_with = "lenient::errors")]
     pub errors: Vec<JobError>,
     /// Fields that this version does not know.
@@ -106,10 +105,17 @@ impl Webhook {
     /// Reads a body without verifying it: for what you trust already, such as your own queue.
     /// [`Verifier::verify`](crate::Verifier::verify) is for what comes from outside.
     ///
+    /// A field beside `data` that a [`Value`] cannot hold, as it is nested too deep or has a number out of
+    /// range, is read as the text that it is: such errors are one [`JobError`] with it for a message.
+    ///
     /// # Errors
     /// [`Error::InvalidTime`] or [`Error::NotAWebhook`].
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(body).map_err(|error| refused(body, &error))
+        serde_json::from_slice(body).or_else(|error| {
+            let readable = lenient::readable(body);
+            let read = readable.and_then(|body| serde_json::from_slice(&body).ok());
+            read.ok_or_else(|| refused(body, &error))
+        })
     }
 
     /// Whether the request ended well.

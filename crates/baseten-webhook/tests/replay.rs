@@ -79,3 +79,14 @@ fn a_tolerance_without_end_is_no_overflow() {
     assert_eq!(cache.check(&sent("a", 0), at(0)), Delivery::New);
     assert_eq!(cache.check(&sent("a", 0), at(1_000_000_000)), Delivery::Duplicate);
 }
+
+#[test]
+fn a_clock_that_was_never_set_forgets_nothing() {
+    let mut cache = cache();
+    let never_set = SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
+    assert_eq!(cache.check(&sent("a", 0), at(0)), Delivery::New);
+    assert_eq!(cache.check(&sent("a", 0), never_set), Delivery::Duplicate);
+    // Nor does a webhook that says so: no verifier takes it, and it is kept as one of 1970.
+    assert_eq!(cache.check(&Webhook::new("b", never_set), never_set), Delivery::New);
+    assert_eq!(cache.check(&Webhook::new("b", never_set), never_set), Delivery::Duplicate);
+}

@@ -200,6 +200,21 @@ fn no_output_is_lost_over_what_is_told_beside_it() {
 }
 
 #[test]
+fn nor_over_a_new_field_that_no_value_holds() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for json in ["1e999", r#"{"a": "\ud800"}"#, &deep] {
+        let body = model().to_string().replacen('{', &format!(r#"{{"usage": {json}, "#), 1);
+        let webhook = Webhook::parse(body.as_bytes()).unwrap();
+        assert_eq!(webhook.other["usage"], json);
+        assert_eq!(webhook.output::<Value>().unwrap(), json!({"size": 42}));
+        assert_eq!(
+            (&*webhook.request_id, webhook.time),
+            (&*parse(&model()).unwrap().request_id, sent())
+        );
+    }
+}
+
+#[test]
 fn a_body_that_is_no_webhook_is_named() {
     let data = "9".repeat(5000);
     for (body, expect) in [
@@ -214,6 +229,7 @@ fn a_body_that_is_no_webhook_is_named() {
         (&model_with("request_id", json!(null)).to_string(), "the id is null"), // which one is it?
         (&json!(data).to_string(), "at line 1 column"),                         // and no 5000 nines
         (r#"{"request_id":"a","request_id":"b"}"#, "duplicate field `request_id`"),
+        (&model().to_string().replace("42", "NaN"), "expected value"), // no JSON, though Python's
     ] {
         let error = Webhook::parse(body.as_bytes()).unwrap_err();
         assert!(matches!(error, Error::NotAWebhook(_)) && !error.is_about_signature());
@@ -247,11 +263,13 @@ fn age_is_tolerated_both_ways() {
         (None, sent() - minutes, ""),
         (None, sent() + minutes + micro, "was sent 300.0s ago, more than the 300s allowed"),
         (None, sent() - minutes - micro, "time is 300.0s ahead, more than the 300s allowed"),
+        (None, SystemTime::UNIX_EPOCH - minutes, "s ahead"), // a clock that was never set
         (Some(Duration::ZERO), sent(), ""),
         (Some(Duration::ZERO), sent() + micro, "may be a replay"),
         (Some(Duration::ZERO), sent() - micro, "check this machine's clock"),
         (Some(ever), sent() + 1_000_000 * minutes, ""),
         (Some(ever), SystemTime::UNIX_EPOCH, ""),
+        (Some(ever), SystemTime::UNIX_EPOCH - minutes, ""),
     ] {
         let verifier = match tolerance {
             Some(tolerance) => verifier.clone().with_tolerance(tolerance),
