@@ -200,15 +200,3 @@ fn what_cannot_be_used_is_refused_and_no_key_is_shown() {
     let tls = web.with_client_certificate(chain, key).unwrap();
     assert!(!format!("{tls:?}").contains(line), "{tls:?}");
 }
-
-#[test]
-fn the_default_provider_of_the_process_is_never_asked() {
-    // What another crate may have installed: here one that cannot encrypt at all.
-    let useless = CryptoProvider { cipher_suites: Vec::new(), ..ring::default_provider() };
-    useless.install_default().unwrap();
-    let ours = Authority::new("ours");
-    let (_server, url) = serve(config(&ours.local()), OK);
-    each(&ours.trusted(), |transport| {
-        assert_eq!(transport.post(&url).unwrap().value, "ok", "{}", transport.name());
-    });
-}
