@@ -85,6 +85,28 @@ pub(crate) const BANS: &[Ban] = &[
         why: "core and openai ask nothing of the operating system",
     },
     Ban {
+        builds: &[
+            build(TRANSPORT, Features::Default),
+            build(ASYNC, Features::Default),
+            build(BLOCKING, Features::Default),
+            build(WEBSOCKET, Features::Default),
+        ],
+        packages: &[],
+        features: &[(CORE, "tracing"), (OPENAI, "tracing")],
+        why: "no call is traced unless that is switched on",
+    },
+    Ban {
+        // Elsewhere hyper-util brings it along where there are proxies; `sizes` counts the others.
+        builds: &[
+            build(CORE, Features::Default),
+            build(OPENAI, Features::Default),
+            build(WEBHOOK, Features::Default),
+        ],
+        packages: &["tracing", "tracing-core"],
+        features: &[],
+        why: "nobody builds for traces who has not switched them on",
+    },
+    Ban {
         builds: &[build(TRANSPORT, Features::Only(&[])), build(BLOCKING, Features::Only(&[]))],
         packages: &["mio", "rustls", "ring", "webpki-roots", "rustls-pki-types", "futures-util"],
         features: RUNTIME,

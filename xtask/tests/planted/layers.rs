@@ -68,3 +68,20 @@ fn a_runtime_feature_under_the_blocking_transport_fails() {
     assert!(said.contains("baseten-transport (bare) enables tokio/net"), "{said}");
     assert!(!said.contains("tokio/rt:"), "plain `rt` is allowed: {said}");
 }
+
+#[test]
+fn traces_that_nobody_switched_on_fail() {
+    let planted = Planted::new("layers-traces");
+    planted.package("baseten-core", "[features]\ntracing = []");
+    planted.package(
+        "baseten-blocking",
+        "[features]\ndefault = ['proxy']\nproxy = ['baseten-core/tracing']\n\
+         [dependencies]\nbaseten-core = { path = '../baseten-core' }",
+    );
+
+    let output = planted.xtask("layers");
+
+    assert!(!output.status.success());
+    let said = stderr(&output);
+    assert!(said.contains("baseten-blocking (default) enables baseten-core/tracing"), "{said}");
+}
