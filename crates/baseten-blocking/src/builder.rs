@@ -1,9 +1,12 @@
 //! Settings of a client. The only place that reads the environment.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::{env, fmt, fs};
 
-use baseten_core::{Access, CallOptions, Credential, Error, Hosts};
+use baseten_core::{Access, CallOptions, Credential, Environment, Error, Hosts};
+#[cfg(feature = "tls")]
+use baseten_transport::Tls;
 use baseten_transport::blocking::Transport;
 #[cfg(feature = "proxy")]
 use baseten_transport::{InvalidProxy, Proxies};
@@ -46,28 +49,21 @@ impl ClientBuilder {
     /// Baseten's hosts, `SSL_CERT_FILE` and `SSL_CERT_DIR` with more roots to trust, and the proxies
     /// of curl: `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, or the same in capitals.
     /// `HTTP_PROXY` in capitals is not read in a CGI program (where `REQUEST_METHOD` is set): there a
-    /// client can set it by sending a header.
+    /// client can set it by sending a header. A variable that is empty is as good as none.
     ///
     /// # Errors
     /// [`baseten_core::ErrorKind::Request`] naming the variable that is missing or wrong.
     pub fn from_env() -> Result<Self, Error> {
-        let mut builder = Self::new();
-        match read("BASETEN_API_KEY")? {
-            Some(key) => builder = builder.api_key(key),
-            None => return Err(Error::request("BASETEN_API_KEY is not set")),
-        }
-        if let Some(url) = read("BASETEN_BASE_URL")? {
-            builder = builder.base_url(url);
-        }
+        let environment = Environment::new(&variable);
+        let mut builder = Self::new().credential(environment.credential()?);
+        builder.hosts = environment.hosts()?;
         #[cfg(feature = "tls")]
         {
-            let (file, dir) = (env::var_os("SSL_CERT_FILE"), env::var_os("SSL_CERT_DIR"));
-            let tls = builder.transport.tls.with_root_files(file.as_deref(), dir.as_deref())?;
-            builder = builder.tls(tls);
+            builder.transport.tls = with_roots(builder.transport.tls, environment)?;
         }
         #[cfg(feature = "proxy")]
         {
-            builder = builder.proxies(proxies()?);
+            builder.transport.proxies = proxies(environment)?;
         }
         Ok(builder)
     }
@@ -76,9 +72,11 @@ impl ClientBuilder {
     /// [`Credential::from_trussrc`]. Nothing is read from the environment.
     ///
     /// # Errors
-    /// [`baseten_core::ErrorKind::Request`] if the file cannot be read or does not have it.
+    /// [`baseten_core::ErrorKind::Request`] naming the path, if the file cannot be read or does not have
+    /// it.
     pub fn from_trussrc(path: impl AsRef<Path>, remote: Option<&str>) -> Result<Self, Error> {
-        Ok(Self::new().credential(Credential::from_trussrc(&text(path.as_ref())?, remote)?))
+        let credential = read(path.as_ref(), |text| Credential::from_trussrc(text, remote))?;
+        Ok(Self::new().credential(credential))
     }
 
     /// The credential of a profile in the `auth.json` of Baseten's command line tool, on Linux in
@@ -87,7 +85,8 @@ impl ClientBuilder {
     /// # Errors
     /// As [`ClientBuilder::from_trussrc`].
     pub fn from_cli_auth(path: impl AsRef<Path>, profile: Option<&str>) -> Result<Self, Error> {
-        Ok(Self::new().credential(Credential::from_cli_auth(&text(path.as_ref())?, profile)?))
+        let credential = read(path.as_ref(), |text| Credential::from_cli_auth(text, profile))?;
+        Ok(Self::new().credential(credential))
     }
 
     /// An API key. White space around it is trimmed.
@@ -148,13 +147,13 @@ impl ClientBuilder {
     /// Whom to trust, and how to encrypt.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(mut self, tls: baseten_transport::Tls) -> Self {
+    pub fn tls(mut self, tls: Tls) -> Self {
         self.transport.tls = tls;
         self
     }
 
     /// Which connections go through which proxy. Without this they all go direct: only
-    /// [`ClientBuilder::from_env`] reads the environment.
+    /// [`ClientBuilder::from_env`] takes some from the environment.
     #[cfg(feature = "proxy")]
     #[must_use]
     pub fn proxies(mut self, proxies: Proxies) -> Self {
@@ -212,52 +211,42 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-fn text(path: &Path) -> Result<String, Error> {
-    let unread =
-        |error| Error::request(format!("{} cannot be read", path.display())).because(error);
-    fs::read_to_string(path).map_err(unread)
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name)
 }
 
-fn read(name: &str) -> Result<Option<String>, Error> {
-    match env::var(name) {
-        Ok(value) => Ok(Some(value)),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(Error::request(format!("{name} is not UTF-8"))),
-    }
+/// What is in a file. Its faults are told with the path.
+fn read(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<Credential, Error>,
+) -> Result<Credential, Error> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Error::request(format!("{shown} cannot be read")).because(error))?;
+    parse(&text).map_err(|error| Error::request(format!("{shown}: {error}")))
 }
 
-/// The first of these variables that is set and not empty, with its name.
+/// The roots of the environment beside these.
+#[cfg(feature = "tls")]
+fn with_roots(mut tls: Tls, environment: Environment<'_>) -> Result<Tls, Error> {
+    let file = environment.parse("SSL_CERT_FILE", |file| tls.with_root_files(Some(file), None))?;
+    tls = file.unwrap_or(tls);
+    let dir = environment.parse("SSL_CERT_DIR", |dir| tls.with_root_files(None, Some(dir)))?;
+    Ok(dir.unwrap_or(tls))
+}
+
+/// The proxies of the environment.
 #[cfg(feature = "proxy")]
-fn first<'a>(names: &[&'a str]) -> Result<Option<(&'a str, String)>, Error> {
-    for name in names {
-        if let Some(value) = read(name)?.filter(|value| !value.is_empty()) {
-            return Ok(Some((name, value)));
-        }
-    }
-    Ok(None)
-}
-
-/// The proxies of the environment. As in curl, lower case goes before capitals, and an empty variable
-/// is as good as none.
-#[cfg(feature = "proxy")]
-fn proxies() -> Result<Proxies, Error> {
+fn proxies(environment: Environment<'_>) -> Result<Proxies, Error> {
     type Rule = fn(Proxies, &str) -> Result<Proxies, InvalidProxy>;
-    let is_cgi = env::var_os("REQUEST_METHOD").is_some();
-    let http: &[_] = if is_cgi { &["http_proxy"] } else { &["http_proxy", "HTTP_PROXY"] };
-    let rules: [(&[_], Rule); 3] = [
-        (http, Proxies::with_http),
-        (&["https_proxy", "HTTPS_PROXY"], Proxies::with_https),
-        (&["all_proxy", "ALL_PROXY"], Proxies::with_all),
+    let rules: [(&str, Rule); 4] = [
+        ("http", Proxies::with_http),
+        ("https", Proxies::with_https),
+        ("all", Proxies::with_all),
+        ("no", |proxies, hosts| Ok(proxies.with_exceptions(hosts))),
     ];
-    let mut proxies = Proxies::none();
-    for (names, rule) in rules {
-        if let Some((name, url)) = first(names)? {
-            let named = |error| Error::request(format!("{name}: {error}"));
-            proxies = rule(proxies, &url).map_err(named)?;
-        }
-    }
-    Ok(match first(&["no_proxy", "NO_PROXY"])? {
-        Some((_, hosts)) => proxies.with_exceptions(&hosts),
-        None => proxies,
+    rules.into_iter().try_fold(Proxies::none(), |proxies, (of, rule)| {
+        let set = environment.proxy(of, |value| rule(proxies.clone(), value))?;
+        Ok(set.unwrap_or(proxies))
     })
 }

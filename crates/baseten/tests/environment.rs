@@ -1,4 +1,5 @@
-//! What `from_env` reads, in processes of their own: a test cannot change its own environment safely.
+//! What clients read from the environment, in processes of their own: a test cannot change its own
+//! environment safely.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -15,7 +16,7 @@ use serde_json::Value;
 /// Tells a process that it is to call, and print what came of it.
 const CALLER: &str = "BASETEN_TEST_CALLER";
 
-/// All that `from_env` may look at.
+/// All that may be looked at.
 const READ: [&str; 13] = [
     "BASETEN_API_KEY",
     "BASETEN_BASE_URL",
@@ -32,6 +33,18 @@ const READ: [&str; 13] = [
     "REQUEST_METHOD",
 ];
 
+/// What this test says as a caller, in a process with no more of an environment than this.
+fn told(test: &str, environment: &[(&str, &OsStr)]) -> Vec<String> {
+    let mut caller = Command::new(std::env::current_exe().unwrap());
+    for name in READ {
+        caller.env_remove(name);
+    }
+    caller.args(["--exact", test, "--nocapture"]).env(CALLER, "1");
+    let printed = caller.envs(environment.iter().copied()).output().unwrap().stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    printed.lines().filter(|line| line.contains("says: ")).map(str::to_owned).collect()
+}
+
 #[test]
 fn the_environment_says_key_place_and_roots() {
     if std::env::var_os(CALLER).is_some() {
@@ -45,28 +58,34 @@ fn the_environment_says_key_place_and_roots() {
         (roots.as_os_str(), plain.base_url("abc"), secure.base_url("abc"));
     let key = ("BASETEN_API_KEY", OsStr::new(DUMMY_KEY));
     let at = |url: &'static str| ("BASETEN_BASE_URL", OsStr::new(url));
+    let none = |name: &'static str| (name, OsStr::new("/no/such/file"));
     //   environment                                                       what both clients print
     for (environment, expect) in [
         (vec![], "BASETEN_API_KEY is not set"),
-        (vec![("BASETEN_API_KEY", OsStr::new(" \n"))], "API key is empty"),
-        (vec![key, at("no url")], "base URL at host \"no url\" is not a URL"),
-        (vec![key, at("http://x/?q=1")], "has a query"),
-        (vec![key, ("SSL_CERT_FILE", OsStr::new("/no/such/file"))], "/no/such/file: No such file"),
-        (vec![key, ("BASETEN_BASE_URL", here.as_ref())], "answered 200"),
+        (vec![("BASETEN_API_KEY", OsStr::new(""))], "BASETEN_API_KEY is not set"),
+        (vec![("BASETEN_API_KEY", OsStr::new(" \n"))], "BASETEN_API_KEY: API key is empty"),
+        (vec![key, at("no url")], "BASETEN_BASE_URL: base URL at host \"no url\" has a space"),
+        (vec![key, at("http://x/?q=1")], "BASETEN_BASE_URL: base URL at host \"x\" has a query"),
+        (vec![key, none("SSL_CERT_FILE")], "SSL_CERT_FILE: TLS roots: /no/such/file: No such file"),
+        (vec![key, none("SSL_CERT_DIR")], "SSL_CERT_DIR: TLS roots: /no/such/file: No such file"),
+        (
+            vec![
+                key,
+                ("BASETEN_BASE_URL", here.as_ref()),
+                ("SSL_CERT_FILE", OsStr::new("")),
+                ("SSL_CERT_DIR", OsStr::new("")),
+                ("http_proxy", OsStr::new("")),
+            ],
+            "answered 200",
+        ),
         (vec![key, ("BASETEN_BASE_URL", there.as_ref())], "certificate"),
         (
             vec![key, ("BASETEN_BASE_URL", there.as_ref()), ("SSL_CERT_FILE", roots_file)],
             "answered 200",
         ),
     ] {
-        let mut caller = Command::new(std::env::current_exe().unwrap());
-        for name in READ {
-            caller.env_remove(name);
-        }
-        caller.args(["--nocapture"]).env(CALLER, "1").envs(environment.iter().copied());
-        let printed = String::from_utf8(caller.output().unwrap().stdout).unwrap();
-        let lines: Vec<&str> = printed.lines().filter(|line| line.contains("says: ")).collect();
-        assert_eq!(lines.len(), 2, "{printed}");
+        let lines = told("the_environment_says_key_place_and_roots", &environment);
+        assert_eq!(lines.len(), 2, "{environment:?}: {lines:#?}");
         assert!(lines.iter().all(|line| line.contains(expect)), "{environment:?}: {lines:#?}");
     }
     std::fs::remove_file(&roots).unwrap();

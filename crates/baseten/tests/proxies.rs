@@ -53,6 +53,8 @@ fn proxies_follow_the_rules_of_curl() {
         (&[("NO_PROXY", "10.0.0.0/8")], "exceptions: true"),
         (&[("https_proxy", "https://u:s3cret@p")], "https_proxy: proxy: TLS to the proxy"),
         (&[("ALL_PROXY", "socks4://u:s3cret@p")], "ALL_PROXY: proxy: SOCKS4"),
+        // A builder from an environment with a fault is none, whatever the fault is of.
+        (&[("BASETEN_BASE_URL", "http://u:s3cret@p")], "BASETEN_BASE_URL: base URL at host"),
         (&[("HTTP_PROXY", "s3cret//")], "HTTP_PROXY: proxy: it is not the URL of a proxy"),
     ] {
         let told = told(variables);
