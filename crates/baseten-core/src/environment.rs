@@ -1,10 +1,12 @@
-//! What variables say of a client.
+//! What variables say of a client, and where Baseten's own tools keep their files.
 //!
 //! It reads no environment and no file: whoever may read variables hands in how, and has text and paths
 //! parsed.
 
+use std::env::consts;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::credential::Credential;
 use crate::error::Error;
@@ -79,6 +81,39 @@ impl<'v> Environment<'v> {
         self.get(name).map(|value| parse(&value).map_err(wrong)).transpose()
     }
 
+    /// Where `truss` 0.18 keeps its remotes: `USER_TRUSSRC_PATH`, or `.trussrc` in the home folder.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if no home folder is set.
+    pub fn trussrc(&self) -> Result<PathBuf, Error> {
+        let path = self.get("USER_TRUSSRC_PATH").map_or_else(|| "~/.trussrc".into(), PathBuf::from);
+        match path.strip_prefix("~") {
+            Ok(below) => Ok(self.home(consts::OS)?.join(below)),
+            Err(_) => Ok(path),
+        }
+    }
+
+    /// Where Baseten's command line tool keeps its profiles: `auth.json` in `BASETEN_CONFIG_DIR`, or in
+    /// `baseten` in the user's folder for settings, which is `~/.config` on Linux.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if neither is set.
+    pub fn cli_auth(&self) -> Result<PathBuf, Error> {
+        let folder = match self.get("BASETEN_CONFIG_DIR") {
+            Some(folder) => folder.into(),
+            None => self.settings(consts::OS)?.join("baseten"),
+        };
+        Ok(folder.join("auth.json"))
+    }
+
+    /// The profile that the command line tool takes unless told: `BASETEN_PROFILE`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if it is not UTF-8.
+    pub fn cli_profile(&self) -> Result<Option<String>, Error> {
+        self.text(&["BASETEN_PROFILE"], |name| Ok::<_, Error>(name.to_owned()))
+    }
+
     fn get(&self, name: &str) -> Option<OsString> {
         (self.value)(name).filter(|value| !value.is_empty())
     }
@@ -96,6 +131,25 @@ impl<'v> Environment<'v> {
             let text = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned())?;
             parse(text).map_err(|error| error.to_string())
         })
+    }
+
+    fn folder(&self, name: &str) -> Result<PathBuf, Error> {
+        let missing = || Error::request(format!("{name} is not set: name the path of the file"));
+        self.get(name).map(PathBuf::from).ok_or_else(missing)
+    }
+
+    fn home(&self, system: &str) -> Result<PathBuf, Error> {
+        self.folder(if system == "windows" { "USERPROFILE" } else { "HOME" })
+    }
+
+    /// As Go's `os.UserConfigDir`, by which the tool goes.
+    fn settings(&self, system: &str) -> Result<PathBuf, Error> {
+        match (system, self.get("XDG_CONFIG_HOME")) {
+            ("windows", _) => self.folder("APPDATA"),
+            ("macos", _) => Ok(self.home(system)?.join("Library/Application Support")),
+            (_, Some(folder)) => Ok(folder.into()),
+            (_, None) => Ok(self.home(system)?.join(".config")),
+        }
     }
 }
 
@@ -171,6 +225,43 @@ mod tests {
         }
         let error = with(&[("ALL_PROXY", "x")], |e| e.proxy("all", |_| Err::<(), _>("no proxy")));
         assert_eq!(error.unwrap_err().to_string(), "ALL_PROXY: no proxy");
+    }
+
+    #[test]
+    fn files_are_where_the_tools_keep_them() {
+        let home = ("HOME", "/home/me");
+        let missing = "is not set: name the path of the file";
+        for (set, expect) in [
+            (&[home][..], Ok("/home/me/.trussrc")),
+            (&[home, ("USER_TRUSSRC_PATH", "")], Ok("/home/me/.trussrc")),
+            (&[home, ("USER_TRUSSRC_PATH", "~/t/rc")], Ok("/home/me/t/rc")),
+            (&[("USER_TRUSSRC_PATH", "/t/~/rc")], Ok("/t/~/rc")),
+            (&[], Err("HOME")),
+            (&[("HOME", "")], Err("HOME")),
+        ] {
+            let found = with(set, |e| e.trussrc()).map_err(|error| error.to_string());
+            let expect = expect.map(PathBuf::from).map_err(|name| format!("{name} {missing}"));
+            assert_eq!(found, expect, "{set:?}");
+        }
+        for (set, expect) in [
+            (&[home][..], "/home/me/.config/baseten/auth.json"),
+            (&[home, ("XDG_CONFIG_HOME", "/x")], "/x/baseten/auth.json"),
+            (&[home, ("BASETEN_CONFIG_DIR", "/b")], "/b/auth.json"),
+            (&[home, ("BASETEN_CONFIG_DIR", "")], "/home/me/.config/baseten/auth.json"),
+        ] {
+            assert_eq!(with(set, |e| e.cli_auth()).unwrap(), PathBuf::from(expect), "{set:?}");
+        }
+        let error = with(&[], |e| e.cli_auth()).unwrap_err().to_string();
+        assert_eq!(error, format!("HOME {missing}"));
+        let set = [home, ("XDG_CONFIG_HOME", "/x"), ("APPDATA", "/a"), ("USERPROFILE", "/u")];
+        for (system, expect) in [
+            ("linux", "/x"),
+            ("freebsd", "/x"),
+            ("macos", "/home/me/Library/Application Support"),
+            ("windows", "/a"),
+        ] {
+            assert_eq!(with(&set, |e| e.settings(system)).unwrap(), PathBuf::from(expect));
+        }
     }
 
     #[cfg(unix)]

@@ -79,6 +79,15 @@ impl ClientBuilder {
         Ok(Self::new().credential(credential))
     }
 
+    /// The same of the file that `truss` itself would read: `USER_TRUSSRC_PATH` of the environment names
+    /// it, else it is `~/.trussrc`. Nothing else is read from the environment.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::from_trussrc`], and if there is no home folder.
+    pub fn from_default_trussrc(remote: Option<&str>) -> Result<Self, Error> {
+        Self::from_trussrc(Environment::new(&variable).trussrc()?, remote)
+    }
+
     /// The credential of a profile in the `auth.json` of Baseten's command line tool, on Linux in
     /// `~/.config/baseten`; see [`Credential::from_cli_auth`]. Nothing is read from the environment.
     ///
@@ -87,6 +96,19 @@ impl ClientBuilder {
     pub fn from_cli_auth(path: impl AsRef<Path>, profile: Option<&str>) -> Result<Self, Error> {
         let credential = read(path.as_ref(), |text| Credential::from_cli_auth(text, profile))?;
         Ok(Self::new().credential(credential))
+    }
+
+    /// The same of the file and profile that the tool itself would take: `BASETEN_CONFIG_DIR` of the
+    /// environment names the file's folder, else it is `baseten` in the user's folder for settings
+    /// (`XDG_CONFIG_HOME` or `~/.config` on Linux). Without a name, the profile is that of
+    /// `BASETEN_PROFILE`, else the current one. Nothing else is read from the environment.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::from_trussrc`], and if there is no home folder.
+    pub fn from_default_cli_auth(profile: Option<&str>) -> Result<Self, Error> {
+        let environment = Environment::new(&variable);
+        let named = environment.cli_profile()?;
+        Self::from_cli_auth(environment.cli_auth()?, profile.or(named.as_deref()))
     }
 
     /// An API key. White space around it is trimmed.

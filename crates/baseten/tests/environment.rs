@@ -17,7 +17,7 @@ use serde_json::Value;
 const CALLER: &str = "BASETEN_TEST_CALLER";
 
 /// All that may be looked at.
-const READ: [&str; 13] = [
+const READ: [&str; 18] = [
     "BASETEN_API_KEY",
     "BASETEN_BASE_URL",
     "SSL_CERT_FILE",
@@ -31,6 +31,11 @@ const READ: [&str; 13] = [
     "no_proxy",
     "NO_PROXY",
     "REQUEST_METHOD",
+    "HOME",
+    "USER_TRUSSRC_PATH",
+    "BASETEN_CONFIG_DIR",
+    "XDG_CONFIG_HOME",
+    "BASETEN_PROFILE",
 ];
 
 /// What this test says as a caller, in a process with no more of an environment than this.
@@ -89,6 +94,80 @@ fn the_environment_says_key_place_and_roots() {
         assert!(lines.iter().all(|line| line.contains(expect)), "{environment:?}: {lines:#?}");
     }
     std::fs::remove_file(&roots).unwrap();
+}
+
+#[test]
+fn the_files_of_baseten_s_tools_are_found_where_they_keep_them() {
+    if std::env::var_os(CALLER).is_some() {
+        return find();
+    }
+    let home = std::env::temp_dir().join(format!("baseten-home-{}", std::process::id()));
+    std::fs::create_dir_all(home.join(".config/baseten")).unwrap();
+    std::fs::write(home.join(".trussrc"), "[baseten]\napi_key = k.s3cret\n").unwrap();
+    let profiles = r#"{"current":"a","profiles":{"a":{"api_key":"k.s3cret"},
+        "b":{"oauth_credential":{"access_token":"t.s3cret"}}}}"#;
+    std::fs::write(home.join(".config/baseten/auth.json"), profiles).unwrap();
+    let shown = home.to_str().unwrap();
+    let at_home = ("HOME", home.as_os_str());
+    let empty = home.join("empty");
+    let cannot = |path: &str| format!("{path} cannot be read");
+    let (key, token) =
+        ("credential: Some(Credential(API key))", "credential: Some(Credential(token))");
+    //   environment beside HOME                   of .trussrc             of auth.json
+    for (environment, trussrc, cli) in [
+        (vec![at_home], key.to_owned(), key.to_owned()),
+        (vec![at_home, ("BASETEN_PROFILE", OsStr::new("b"))], key.to_owned(), token.to_owned()),
+        (
+            vec![at_home, ("BASETEN_PROFILE", OsStr::new("c"))],
+            key.to_owned(),
+            format!(
+                "{shown}/.config/baseten/auth.json: there is no profile \"c\", only: \"a\", \"b\""
+            ),
+        ),
+        (
+            vec![at_home, ("USER_TRUSSRC_PATH", OsStr::new("~/mine"))],
+            cannot(&format!("{shown}/mine")),
+            key.to_owned(),
+        ),
+        (
+            vec![at_home, ("BASETEN_CONFIG_DIR", empty.as_os_str())],
+            key.to_owned(),
+            cannot(&format!("{shown}/empty/auth.json")),
+        ),
+        (
+            vec![],
+            "HOME is not set: name the path of the file".to_owned(),
+            "HOME is not set: name the path of the file".to_owned(),
+        ),
+    ] {
+        let lines =
+            told("the_files_of_baseten_s_tools_are_found_where_they_keep_them", &environment);
+        assert_eq!(lines.len(), 4, "{environment:?}: {lines:#?}");
+        for (line, expect) in lines.iter().zip([&trussrc, &cli, &trussrc, &cli]) {
+            assert!(line.contains(expect.as_str()), "{environment:?}: {expect}: {line}");
+            assert!(!line.contains("s3cret"), "{line}");
+        }
+    }
+    std::fs::remove_dir_all(&home).unwrap();
+}
+
+/// Looks for the tools' files through both facades.
+fn find() {
+    macro_rules! find {
+        ($facade:ident) => {
+            for built in [
+                $facade::ClientBuilder::from_default_trussrc(None),
+                $facade::ClientBuilder::from_default_cli_auth(None),
+            ] {
+                match built {
+                    Ok(builder) => println!("\n{} says: {builder:?}", stringify!($facade)),
+                    Err(error) => println!("\n{} says: {error}", stringify!($facade)),
+                }
+            }
+        };
+    }
+    find!(baseten);
+    find!(baseten_blocking);
 }
 
 /// Calls through both facades as the environment says.
