@@ -188,7 +188,7 @@ impl<'a> Client<'a> {
         let accepted = live.call.accept(now, http::Response::new(()).into_parts().0);
         assert_eq!(accepted.meta().attempts(), live.attempts);
         if breaks {
-            let error = accepted.fail(world::truncated());
+            let error = accepted.fail(now, world::truncated());
             assert_eq!(error.stop(), Stop::Final);
             assert!(matches!(error.delivery(), Delivery::MaybeRan | Delivery::Answered), "{error}");
         }
