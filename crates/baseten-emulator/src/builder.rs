@@ -128,7 +128,7 @@ impl Builder {
         let thread = std::thread::Builder::new()
             .name("baseten-emulator".into())
             .spawn(move || server::run((listener, serving), webhooks, stopped, ready))?;
-        is_ready.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
-        Ok(Emulator { shared, addr, ca, stop: Some(stop), thread: Some(thread) })
+        let door = is_ready.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
+        Ok(Emulator { shared, door, addr, ca, stop: Some(stop), thread: Some(thread) })
     }
 }

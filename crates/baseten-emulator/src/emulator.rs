@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::builder::Builder;
 use crate::desk::Route;
+use crate::door::Door;
 use crate::fault::{Fault, Step, When};
 use crate::jobs::Jobs;
 use crate::route::Kind;
@@ -47,6 +48,7 @@ pub const DUMMY_KEY: &str = "dummy-key-0000";
 /// ```
 pub struct Emulator {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) door: Arc<Door>,
     pub(crate) addr: SocketAddr,
     /// Its authority, in DER and PEM.
     pub(crate) ca: Option<(Vec<u8>, String)>,
@@ -195,6 +197,20 @@ impl Emulator {
         for Step { when, fault } in script {
             self.inject(when, fault);
         }
+    }
+
+    /// Listens no more: connecting fails with `ECONNREFUSED`. Connections that are open go on, those that were
+    /// not accepted yet are reset. No effect the second time. In a script: [`Fault::refuse`].
+    pub fn refuse(&self) {
+        self.door.close();
+    }
+
+    /// Listens again, on the same port, which nobody else had meanwhile. No effect while it listens.
+    ///
+    /// # Errors
+    /// When the system does not give the port.
+    pub fn listen(&self) -> io::Result<()> {
+        self.door.open()
     }
 
     /// Forgets the faults that have not met their request or connection yet.

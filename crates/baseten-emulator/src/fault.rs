@@ -55,6 +55,9 @@ pub enum Action {
     Close,
     /// Nothing more is sent; the connection stays open until the peer leaves.
     Stall,
+    /// Connecting fails with `ECONNREFUSED` from then on, until [`Emulator::listen`](crate::Emulator::listen).
+    /// This connection and others that are open go on; those that were not accepted yet are reset.
+    Refuse,
     /// Nothing but the wait.
     Delay,
     /// The byte at the position is sent XORed with this mask.
@@ -97,8 +100,8 @@ pub enum At {
     /// request arrives first.
     End,
     /// After at least this many bytes of the request's body were read, and before any more is.
-    /// For [`Action::Reset`], [`Action::Cut`], [`Action::Close`], [`Action::Stall`] and
-    /// [`Action::Delay`].
+    /// For [`Action::Reset`], [`Action::Cut`], [`Action::Close`], [`Action::Stall`], [`Action::Refuse`]
+    /// and [`Action::Delay`].
     Upload(u64),
 }
 
@@ -171,6 +174,11 @@ impl Fault {
     /// Silence on an open connection. See [`Action::Stall`].
     pub fn stall() -> Self {
         Self::new(Action::Stall)
+    }
+
+    /// No more connections. See [`Action::Refuse`].
+    pub fn refuse() -> Self {
+        Self::new(Action::Refuse)
     }
 
     /// A pause of this length.

@@ -22,6 +22,7 @@ mod body;
 mod builder;
 mod delivery;
 mod desk;
+mod door;
 mod emulator;
 mod fault;
 mod frame;

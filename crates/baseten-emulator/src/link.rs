@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
+use crate::door::Door;
 use crate::fault::{Fault, Layer};
 use crate::seen::{Closer, Log, Outcome};
 use crate::valve::{Kill, Valve};
@@ -16,6 +17,7 @@ use crate::websocket::Talk;
 pub(crate) struct Link {
     pub(crate) connection: usize,
     log: Arc<Log>,
+    door: Arc<Door>,
     state: Mutex<State>,
 }
 
@@ -65,13 +67,13 @@ struct HeadCapture {
 }
 
 impl Link {
-    pub(crate) fn new(connection: usize, log: Arc<Log>, faults: &[Fault]) -> Self {
+    pub(crate) fn new(connection: usize, log: Arc<Log>, door: Arc<Door>, faults: &[Fault]) -> Self {
         let on = |layer| {
             let faults = faults.iter().filter(move |fault| fault.layer == layer);
             Valve::new(faults.cloned())
         };
         let state = State { http: on(Layer::Http), tcp: on(Layer::Tcp), ..State::default() };
-        Self { connection, log, state: Mutex::new(state) }
+        Self { connection, log, door, state: Mutex::new(state) }
     }
 
     /// Works on a valve.
@@ -225,6 +227,11 @@ impl Link {
     pub(crate) fn kill(&self, kill: Kill) {
         self.lock().kill.get_or_insert(kill);
         self.settle(|at, _, after_bytes| Outcome::CutByFault { at, after_bytes });
+    }
+
+    /// Other connections are to be refused, from now on.
+    pub(crate) fn refuse(&self) {
+        self.door.close();
     }
 
     /// How it is to be ended, if a fault said so.

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use crate::door::Door;
 use crate::link::Link;
 use crate::seen::Log;
 use crate::service::{Service, Shared};
@@ -25,21 +26,21 @@ pub(crate) fn run(
     (listener, shared): (std::net::TcpListener, Arc<Shared>),
     webhooks: impl Future<Output = ()> + Send + 'static,
     stop: oneshot::Receiver<()>,
-    ready: std::sync::mpsc::Sender<io::Result<()>>,
+    ready: std::sync::mpsc::Sender<io::Result<Arc<Door>>>,
 ) {
     shared.log.work_here();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let listening = runtime.and_then(|runtime| {
         let guard = runtime.enter();
-        let listener = TcpListener::from_std(listener)?;
+        let door = Arc::new(Door::new(listener)?);
         drop(guard);
-        Ok((runtime, listener))
+        Ok((runtime, door))
     });
     match listening {
-        Ok((runtime, listener)) => {
+        Ok((runtime, door)) => {
             // Whoever started us may be gone.
-            let _ = ready.send(Ok(()));
-            runtime.spawn(accept(listener, shared));
+            let _ = ready.send(Ok(Arc::clone(&door)));
+            runtime.spawn(accept(door, shared));
             runtime.spawn(webhooks);
             let _ = runtime.block_on(stop);
         }
@@ -49,11 +50,11 @@ pub(crate) fn run(
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(door: Arc<Door>, shared: Arc<Shared>) {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(connection(stream, Arc::clone(&shared)));
+        match std::future::poll_fn(|cx| door.poll_accept(cx)).await {
+            Ok(stream) => {
+                tokio::spawn(connection(stream, Arc::clone(&door), Arc::clone(&shared)));
             }
             // Out of file descriptors, mostly: give the others time to finish.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -61,12 +62,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn connection(stream: TcpStream, door: Arc<Door>, shared: Arc<Shared>) {
     // It can only fail on a socket that is dead already.
     let _ = stream.set_nodelay(true);
     let index = shared.log.open();
     let faults = shared.script.for_connection(index);
-    let link = Arc::new(Link::new(index, Arc::clone(&shared.log), &faults));
+    let link = Arc::new(Link::new(index, Arc::clone(&shared.log), door, &faults));
     let socket = Socket::new(stream, Arc::clone(&link));
     let log = Arc::clone(&shared.log);
     let wire = match secure(socket, &link, &shared).await {

@@ -346,6 +346,7 @@ async fn fail(link: &Link, fault: &Fault) {
         Action::Cut => Kill::Cut,
         Action::Close => Kill::Close,
         Action::Stall => return pending().await,
+        Action::Refuse => return link.refuse(),
         _ => return,
     };
     link.kill(kill);

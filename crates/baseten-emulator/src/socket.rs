@@ -88,6 +88,7 @@ pub(crate) fn write_through<W: AsyncWrite + Unpin>(
                 let n = ready!(Pin::new(&mut *inner).poll_write(cx, &bytes))?;
                 link.valve(layer, |valve| valve.inserted(n));
             }
+            Pass::Refuse => link.refuse(),
             Pass::Kill(kill) => {
                 link.kill(kill);
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -118,6 +119,7 @@ pub(crate) fn idle_through<W: AsyncWrite + Unpin>(
                 let n = ready!(Pin::new(&mut *inner).poll_write(cx, &bytes))?;
                 link.valve(layer, |valve| valve.inserted(n));
             }
+            Pass::Refuse => link.refuse(),
             Pass::Kill(kill) => {
                 link.kill(kill);
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));

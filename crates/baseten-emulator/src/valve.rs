@@ -29,6 +29,8 @@ pub(crate) enum Pass {
     Flipped(u8),
     /// These go before the offered bytes; then call [`Valve::inserted`].
     Inserted(Bytes),
+    /// Other connections are refused from here on; then ask again.
+    Refuse,
     /// The connection ends here.
     Kill(Kill),
     /// Nothing was offered and nothing is due.
@@ -127,6 +129,10 @@ impl Valve {
                 Action::Cut => return Poll::Ready(Pass::Kill(Kill::Cut)),
                 Action::Close => return Poll::Ready(Pass::Kill(Kill::Close)),
                 Action::Stall => return Poll::Pending,
+                Action::Refuse => {
+                    self.disarm(due);
+                    return Poll::Ready(Pass::Refuse);
+                }
                 Action::Send(bytes) => {
                     self.inserted_at = self.total;
                     self.insert.extend_from_slice(bytes);

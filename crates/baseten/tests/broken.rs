@@ -33,16 +33,24 @@ fn a_connection_that_breaks_after_sending_is_not_tried_again() {
 
 #[test]
 fn a_refused_connection_is_tried_again_and_named() {
-    for blocking in [false, true] {
-        // A port that was just free: nobody listens.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let facade = facades::Facade::new(blocking, &url, once());
+    each(|facade, emulator| {
+        emulator.refuse();
         let error = facade.predict(&json!(1)).unwrap_err();
         assert_eq!((error.kind(), error.delivery()), (ErrorKind::Connect, Delivery::NotSent));
-        assert!(error.to_string().contains(&format!("no connection to {url}")), "{error}");
-    }
+        assert_eq!(error.attempts().len(), 3, "{}", facade.name());
+        let told = format!("no connection to {}", emulator.url());
+        assert!(error.to_string().contains(&told), "{error}");
+        assert_eq!(emulator.seen().opened(), 0);
+        emulator.listen().unwrap();
+        assert_eq!(facade.predict(&json!(2)).unwrap().meta.attempts(), 1);
+
+        // A connection that is kept does without.
+        emulator.inject(When::Request(0), Fault::refuse().at_end());
+        for n in 0..2 {
+            assert_eq!(facade.predict(&json!(n)).unwrap().meta.attempts(), 1, "{}", facade.name());
+        }
+        assert_eq!(emulator.seen().opened(), 1);
+    });
 }
 
 #[test]
