@@ -25,25 +25,52 @@ pub(crate) fn answer(method: &str, route: &str, body: &[u8]) -> Answer {
     }
 }
 
+/// Numbers that a chat may have, with their least and their most.
+const RANGES: [(&str, f64, f64); 6] = [
+    ("n", 1.0, 1.0),
+    ("best_of", 1.0, 1.0),
+    ("max_tokens", 1.0, 262_144.0),
+    ("temperature", 0.0, 4.0),
+    ("top_p", f64::MIN_POSITIVE, 1.0), // 0 is excluded
+    ("top_logprobs", 0.0, 20.0),
+];
+
 fn chat(request: &Value) -> Answer {
+    let Some(model) = request["model"].as_str() else {
+        return refused(400, "model: field required");
+    };
     let Some(last) = request["messages"].as_array().and_then(|messages| messages.last()) else {
         return refused(400, "messages: at least one is required");
     };
-    let model = request["model"].as_str().unwrap_or(MODEL);
-    let said = last["content"].as_str().unwrap_or_default();
-    let head =
-        |object: &str| json!({"id": "chatcmpl-1", "object": object, "created": 0, "model": model});
-    let usage = json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2});
-    if request["stream"] != true {
-        let message = json!({"role": "assistant", "content": said});
-        let mut answer = head("chat.completion");
-        answer["choices"] = json!([{"index": 0, "message": message, "finish_reason": "stop"}]);
-        answer["usage"] = usage;
-        return Answer::json(answer);
+    for (name, least, most) in RANGES {
+        let given = request.get(name).filter(|value| !value.is_null());
+        let fits = |value: &Value| value.as_f64().is_some_and(|n| (least..=most).contains(&n));
+        if given.is_some_and(|value| !fits(value)) {
+            return refused(400, &format!("{name}: out of range"));
+        }
     }
+    match said(&last["content"]) {
+        Some(said) if request["stream"] == true => streamed(request, model, &said),
+        Some(said) => {
+            let message = json!({"role": "assistant", "content": said});
+            let mut answer = head("chat.completion", model);
+            answer["choices"] = json!([{"index": 0, "message": message, "finish_reason": "stop"}]);
+            answer["usage"] = usage();
+            Answer::json(answer)
+        }
+        None => not_multimodal(),
+    }
+}
+
+fn streamed(request: &Value, model: &str, said: &str) -> Answer {
+    let wants = |option: &str| request["stream_options"][option] == true;
+    let running = wants("continuous_usage_stats");
     let event = |choices: Value| {
-        let mut event = head("chat.completion.chunk");
+        let mut event = head("chat.completion.chunk", model);
         event["choices"] = choices;
+        if running {
+            event["usage"] = usage();
+        }
         event
     };
     let delta = json!({"role": "assistant", "content": said});
@@ -51,12 +78,34 @@ fn chat(request: &Value) -> Answer {
         event(json!([{"index": 0, "delta": delta, "finish_reason": null}])),
         event(json!([{"index": 0, "delta": {}, "finish_reason": "stop"}])),
     ];
-    if request["stream_options"]["include_usage"] == true {
+    if wants("include_usage") {
         let mut last = event(json!([]));
-        last["usage"] = usage;
+        last["usage"] = usage();
         events.push(last);
     }
     Answer::sse(events.iter().map(Value::to_string))
+}
+
+/// The text of a message: its content, or the parts of it; `None` if it has more than text.
+fn said(content: &Value) -> Option<String> {
+    let Some(parts) = content.as_array() else {
+        return Some(content.as_str().unwrap_or_default().to_owned());
+    };
+    parts.iter().map(|part| part["text"].as_str()).collect()
+}
+
+fn head(object: &str, model: &str) -> Value {
+    json!({"id": "chatcmpl-1", "object": object, "created": 0, "model": model})
+}
+
+fn usage() -> Value {
+    json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2})
+}
+
+/// The text and the flat shape are Baseten's.
+fn not_multimodal() -> Answer {
+    let message = "This model does not support multimodal (image/video/audio) inputs.";
+    Answer::json(json!({"message": message, "type": "Bad Request", "code": 400})).with_status(400)
 }
 
 fn refused(status: u16, message: &str) -> Answer {

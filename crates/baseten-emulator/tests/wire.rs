@@ -111,6 +111,24 @@ fn passes_sync_routes_through() {
         exchange(&emulator, request.as_bytes()).text(),
         r#"{"echo": {"method": "PATCH", "route": "items/1%2F2", "query": "x=%20&y", "body": "hi"}, "model": "abc"}"#
     );
+    for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"] {
+        let request = post("/model/abc/sync/x", "").replacen("POST", method, 1);
+        let reply = exchange(&emulator, request.as_bytes());
+        assert!(reply.text().contains(&format!(r#""method": "{method}""#)), "{}", reply.text());
+    }
+    // HEAD has the head alone, and the connection goes on.
+    let mut socket = TcpStream::connect(emulator.addr()).unwrap();
+    let head = post("/model/abc/sync/x", "").replacen("POST", "HEAD", 1);
+    socket.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    socket.write_all(post("/model/abc/predict", "1").as_bytes()).unwrap();
+    assert_eq!(Reply::read(&mut socket).text(), r#"{"echo": 1, "model": "abc"}"#);
 }
 
 #[test]
