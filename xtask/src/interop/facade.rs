@@ -119,6 +119,19 @@ impl Chained {
             Self::Blocking(chain) => chain.run_remote(input),
         }
     }
+
+    pub(crate) fn run_remote_stream<I: Serialize + ?Sized>(
+        &self,
+        input: &I,
+    ) -> Result<Stream, Error> {
+        match self {
+            Self::Async(runtime, chain) => {
+                let stream = runtime.block_on(chain.run_remote_stream(input))?;
+                Ok(Stream::Async(runtime.clone(), stream))
+            }
+            Self::Blocking(chain) => Ok(Stream::Blocking(chain.run_remote_stream(input)?)),
+        }
+    }
 }
 
 impl Facade {

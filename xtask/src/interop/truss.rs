@@ -1,5 +1,5 @@
-//! Baseten's own Truss server: installed, laid out as in its image, asked what a model is asked; and a
-//! chain of two such servers.
+//! Baseten's own Truss server: installed, laid out as in its image, asked what a model is asked; a chain
+//! of two such servers, and a chain that streams.
 
 mod chain;
 mod streams;
@@ -45,6 +45,11 @@ pub(super) fn run(run: &mut Run) -> Result<(), Unready> {
         Ok(entry)
     })?;
     run.cases("chain: ", chain::CASES, entry.address(), |wait, edge| {
+        Client::new(wait, &edge.base_url())?.chain(patient())
+    });
+    drop((inner, entry));
+    let entry = run.start(|sources, _| chainlets.speak(sources))?;
+    run.cases("chain, streamed: ", chain::STREAMS, entry.address(), |wait, edge| {
         Client::new(wait, &edge.base_url())?.chain(patient())
     });
     Ok(())

@@ -35,12 +35,15 @@ pub(crate) const CASES: &[Case<Facade>] = &[
 ];
 
 /// Between two pieces.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
 /// The boundaries are those of the chunks, whatever the network joins. That the pieces were not held
 /// back shows in the time from the first to the last: at least half of what the model took.
 fn paced(facade: &Facade, _: &Edge) -> Result<Found, Error> {
-    let mut stream = facade.predict_stream(&pieces(4, PAUSE))?;
+    pace(facade.predict_stream(&pieces(4, PAUSE))?)
+}
+
+pub(super) fn pace(mut stream: Stream) -> Result<Found, Error> {
     let first = piece(&mut stream)?;
     let start = Instant::now();
     let rest = read(&mut stream)?;
@@ -90,7 +93,10 @@ fn events(facade: &Facade, _: &Edge) -> Result<Found, Error> {
 /// The time is from the drop to the edge having seen it.
 fn dropped(facade: &Facade, edge: &Edge) -> Result<Found, Error> {
     let pause = Duration::from_secs(2);
-    let mut stream = facade.predict_stream(&pieces(5, pause))?;
+    drop_early(facade.predict_stream(&pieces(5, pause))?, pause, edge)
+}
+
+pub(super) fn drop_early(mut stream: Stream, pause: Duration, edge: &Edge) -> Result<Found, Error> {
     let first = piece(&mut stream)?;
     let start = Instant::now();
     drop(stream);
@@ -121,7 +127,7 @@ fn piece(stream: &mut Stream) -> Result<String, Error> {
 }
 
 /// All that follows, piece by piece, and how its end was told.
-fn read(stream: &mut Stream) -> Result<String, Error> {
+pub(super) fn read(stream: &mut Stream) -> Result<String, Error> {
     let mut words = Vec::new();
     loop {
         words.push(piece(stream)?);
