@@ -167,7 +167,8 @@ impl Exchange {
         let Ok((target, operation)) = &self.route else { return Answer::platform_error(404) };
         let jobs = &self.shared.jobs;
         match operation {
-            Operation::Predict | Operation::RunRemote => truss::echo(arrival, body, &target.id),
+            Operation::Predict => truss::echo(arrival, body, &target.id),
+            Operation::RunRemote => truss::echo_arguments(arrival, body, &target.id),
             Operation::Sync(route) => truss::passed_through(arrival, body, route, &target.id),
             Operation::Wake => {
                 self.shared.sleepers.wake(target);

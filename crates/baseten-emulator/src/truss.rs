@@ -10,18 +10,29 @@ use crate::answer::{Answer, Body, Ending};
 use crate::fault::Fault;
 use crate::seen::Arrival;
 
-/// `predict` and `run_remote`: `{"echo": INPUT, "model": "ID"}`, in JSON, or in msgpack when the
+/// `predict`: `{"echo": INPUT, "model": "ID"}`, in JSON, or in msgpack when the
 /// request's media type is `application/octet-stream`.
 pub(crate) fn echo(request: &Arrival, body: &[u8], id: &str) -> Answer {
-    let content_type = request.header("content-type").unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/octet-stream") {
+    if is_msgpack(request) {
         return Answer::bytes("application/octet-stream", msgpack_echo(body, id));
     }
     match check_json(body) {
         Ok(()) => json_echo(body, id),
         Err(refusal) => refusal,
     }
+}
+
+/// `run_remote`: the same, for arguments by name.
+///
+/// The words are those of a chain whose entry point's class is `Entrypoint` (truss_chains 0.18).
+pub(crate) fn echo_arguments(request: &Arrival, body: &[u8], id: &str) -> Answer {
+    let unnamed = serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|it| !it.is_object());
+    if unnamed && !is_msgpack(request) {
+        let text = "Input Parsing Error:\n  ``: Input should be a valid dictionary or instance of \
+                    EntrypointInput.";
+        return Answer::model_error(400, 700, text);
+    }
+    echo(request, body, id)
 }
 
 /// Any `sync` route: what was asked of the container, in JSON. A body that is JSON is repeated as
@@ -107,6 +118,12 @@ fn check_json(body: &[u8]) -> Result<(), Answer> {
         );
         Answer::model_error(400, 700, &text)
     })
+}
+
+fn is_msgpack(request: &Arrival) -> bool {
+    let content_type = request.header("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/octet-stream")
 }
 
 fn json_echo(body: &[u8], id: &str) -> Answer {

@@ -18,7 +18,7 @@ fn takes_the_queue_then_the_standing_answer_then_the_wider_ones() {
     emulator.model("abc").every_route().answer(Answer::status(503));
     let route = emulator.model("abc");
     route.answer(Answer::status(204)).then(Answer::status(201)).then(Answer::status(202));
-    let ask = |path: &str| exchange(&emulator, post(path, "1").as_bytes()).status;
+    let ask = |path: &str| exchange(&emulator, post(path, "{}").as_bytes()).status;
     let predict = [(); 4].map(|()| ask("/model/abc/predict"));
     assert_eq!(predict, [201, 202, 204, 204]);
     route.clear();

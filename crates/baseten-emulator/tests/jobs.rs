@@ -215,6 +215,11 @@ fn chains_run_and_raise() {
     let id = submit(&emulator, "/chain/c1/production/async_run_remote", json!({ "n": 3 }));
     let job = call(&emulator, "GET", &format!("/chain/c1/async_request/{id}"), "").1;
     assert_eq!(job["chain_id"], "c1");
+    // Recorded, but for the name of the class.
+    let unnamed = exchange(&emulator, post("/chain/c1/production/run_remote", "[3]").as_bytes());
+    assert_eq!((unnamed.status, unnamed.header("x-baseten-error-code")), (400, Some("700")));
+    let words = r#"{"error":"Input Parsing Error:\n  ``: Input should be a valid dictionary or instance of EntrypointInput."}"#;
+    assert_eq!(unnamed.text(), words);
     emulator.chain("c1").answer(Answer::chainlet_raised("ValueError", "n must not be negative"));
     let raised: Reply = ask();
     assert_eq!((raised.status, raised.header("x-baseten-error-code")), (500, Some("600")));

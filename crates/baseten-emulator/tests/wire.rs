@@ -47,7 +47,7 @@ fn an_id_with_hyphens_is_told_from_a_regional_host() {
     let ask = |label: &str, path: &str| {
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {label}.{}\r\nAuthorization: Api-Key {DUMMY_KEY}\r\n\
-             content-length: 1\r\n\r\n1",
+             content-length: 2\r\n\r\n{{}}",
             emulator.root(),
         );
         let status = exchange(&emulator, request.as_bytes()).status;
@@ -145,7 +145,7 @@ fn wakes_and_refuses() {
 #[test]
 fn development_sleeps_until_it_is_woken() {
     let emulator = Emulator::start().unwrap();
-    let ask = |path: &str| exchange(&emulator, post(path, "1").as_bytes());
+    let ask = |path: &str| exchange(&emulator, post(path, "{}").as_bytes());
     let dev = |operation: &str| ask(&format!("/model/abc/development/{operation}")).status;
     emulator.development_sleeps(Kind::Model, "abc", 3);
     emulator.model("abc").answer(Answer::status(204)); // says the model, which does not run

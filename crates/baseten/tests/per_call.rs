@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use baseten::openai::{ChatRequest, CompletionRequest, EmbeddingRequest, Message, RerankRequest};
 use baseten::{AsyncRequest, CallOptions, Clock, ErrorKind, Method, RetryPolicy, Timeouts, header};
 use baseten_emulator::{Answer, DUMMY_KEY, Emulator};
+use serde_json::json;
 
 both! {
     fn a_call_has_headers_query_accept_and_options_of_its_own() {
@@ -55,9 +56,9 @@ both! {
             (|m, _| m.request().header("Accept", "c/d"), "c/d", "c/d"),
         ] {
             let chain = client.chain("c1").unwrap();
-            wait(request(&model, &chain).json(&1).send()).unwrap();
+            wait(request(&model, &chain).json(&json!({})).send()).unwrap();
             assert_eq!(emulator.seen().last().unwrap().header("accept"), Some(whole));
-            drop(wait(request(&model, &chain).json(&1).stream()).unwrap());
+            drop(wait(request(&model, &chain).json(&json!({})).stream()).unwrap());
             assert_eq!(emulator.seen().last().unwrap().header("accept"), Some(streamed));
         }
         for request in [own.request(), own.sync(Method::GET, "x")] {
@@ -166,7 +167,7 @@ both! {
         drop(wait(set_model.predict::<_, serde_json::Value>(&1)));
         drop(wait(set_model.predict_stream(&1)));
         drop(wait(set_model.environment("staging").unwrap().predict::<_, serde_json::Value>(&1)));
-        drop(wait(chain.run_remote::<_, serde_json::Value>(&1)));
+        drop(wait(chain.run_remote::<_, serde_json::Value>(&json!({}))));
         drop(wait(chain.submit(&AsyncRequest::new(1))));
         let seen = emulator.seen();
         let mut ids = Vec::new();
