@@ -104,7 +104,7 @@ impl Chain {
     /// use baseten_blocking::header;
     /// let conversation = chain.header(header::SESSION_AFFINITY, "c-17")?;
     /// let turn = conversation.clone().header(header::CUSTOMER_REQUEST_ID, "c-17-1")?;
-    /// let answer = turn.run_remote::<_, String>("hi")?;
+    /// let answer = turn.run_remote::<_, String>(&serde_json::json!({"text": "hi"}))?;
     /// # Ok(()) }
     /// ```
     ///
