@@ -167,6 +167,7 @@ mod tests {
     use baseten_core::Hosts;
 
     use super::*;
+    use crate::blocking::wait::{Blocking, ready};
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -222,6 +223,33 @@ mod tests {
                 assert!(held.is_some());
             }
         }
+    }
+
+    #[test]
+    fn threads_are_served_in_the_order_in_which_they_came() {
+        const THREADS: usize = 16;
+        const SOON: Duration = Duration::from_secs(20);
+        let (slots, origin) = (Slots::new(1), origin("http://localhost:1"));
+        let (slots, origin, served) = (&slots, &origin, &Mutex::new(Vec::new()));
+        let held = Caller::new(slots, origin).poll();
+        let due = Due::after(SOON, None);
+        let waiting = || slots.lock().get(origin).map_or(0, |line| line.waiting.len());
+        thread::scope(|scope| {
+            for n in 0..THREADS {
+                scope.spawn(move || {
+                    let slot = ready(slots.take::<Blocking>(origin, due)).unwrap();
+                    served.lock().unwrap().push(n);
+                    drop(slot);
+                });
+                // In line before the next one comes.
+                while waiting() == n && !due.has_come() {
+                    thread::yield_now();
+                }
+            }
+            assert!(served.lock().unwrap().is_empty());
+            drop(held);
+        });
+        assert_eq!(*served.lock().unwrap(), Vec::from_iter(0..THREADS));
     }
 
     #[test]
