@@ -31,6 +31,8 @@ mod send;
 mod sink;
 mod slots;
 mod stream;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]
