@@ -1,7 +1,9 @@
 //! Tests of whole calls over nets of their own: one that fails where it is told, and one in memory.
 
+mod chunks;
 #[cfg(all(feature = "proxy", feature = "tls", feature = "tokio"))]
 mod faulty;
+mod memory;
 #[cfg(all(feature = "proxy", feature = "tls", feature = "tokio"))]
 mod torture;
 
