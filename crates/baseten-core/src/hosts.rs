@@ -3,10 +3,12 @@
 //! [`Hosts`] is a client's setting. Together with a [`crate::Target`] it gives the [`Origin`] of a
 //! call; nothing here resolves a name or opens a socket.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+use http::uri::Authority;
 use http::{HeaderValue, Uri};
 
 /// Scheme, host and port: what a connection and a key belong to.
@@ -62,7 +64,7 @@ impl Origin {
         format!("{bracketed}:{}", self.port)
     }
 
-    fn parse(scheme: &str, authority: &http::uri::Authority) -> Result<Self, &'static str> {
+    fn parse(scheme: &str, authority: &Authority) -> Result<Self, &'static str> {
         let https = match scheme {
             "https" => true,
             "http" => false,
@@ -77,9 +79,9 @@ impl Origin {
         }
         let colon = authority.as_str().rsplit(']').next().is_some_and(|rest| rest.contains(':'));
         let port = match authority.port_u16() {
-            Some(port) => port,
-            None if colon => return Err("has a port that is no number up to 65535"),
-            None => default_port(https),
+            Some(port @ 1..) => port,
+            None if !colon => default_port(https),
+            _ => return Err("has a port that is no number from 1 to 65535"),
         };
         Ok(Self { https, host: host.into(), port })
     }
@@ -169,7 +171,7 @@ impl Hosts {
     /// root's `api.`, or before a root that has none. Without a scheme it is `https`.
     ///
     /// # Errors
-    /// [`InvalidUrl`] if it is no host, or an IPv6 address, or has a path or query.
+    /// [`InvalidUrl`] if it is no host, or an IP address, or has a path or query.
     pub fn root(root: &str) -> Result<Self, InvalidUrl> {
         let url = if root.contains("://") { root.into() } else { format!("https://{root}") };
         let location = parse_location("root", &url)?;
@@ -177,12 +179,9 @@ impl Hosts {
             return Err(InvalidUrl::new("root", &url, "has a path; use a base URL for that"));
         }
         let host: &str = &location.origin.host;
-        if host.contains(':') {
-            return Err(InvalidUrl::new(
-                "root",
-                &url,
-                "is an IPv6 address; use a base URL for that",
-            ));
+        if host.parse::<IpAddr>().is_ok() {
+            let why = "is an IP address, before which no name can stand; use a base URL for that";
+            return Err(InvalidUrl::new("root", &url, why));
         }
         let host = format!("inference.{}", host.strip_prefix("api.").unwrap_or(host));
         let origin = Origin { host: host.into(), ..location.origin.clone() };
@@ -210,11 +209,12 @@ impl Hosts {
     /// # Errors
     /// [`InvalidUrl`] if it is no host name with an optional port.
     pub fn with_host_header(self, host: &str) -> Result<Self, InvalidUrl> {
-        let fits = host.parse::<http::uri::Authority>().is_ok() && !host.contains('@');
-        match HeaderValue::from_str(host) {
-            Ok(value) if fits => Ok(Self { host_header: Some(value), ..self }),
-            _ => Err(InvalidUrl::new("Host header", host, "is no host name with an optional port")),
-        }
+        let fault = |why| InvalidUrl::new("Host header", host, why);
+        let unread = "is no host name with an optional port";
+        let authority: Authority = host.parse().map_err(|_| fault(unread))?;
+        Origin::parse("https", &authority).map_err(fault)?;
+        let value = HeaderValue::from_str(host).map_err(|_| fault(unread))?;
+        Ok(Self { host_header: Some(value), ..self })
     }
 
     /// Allows a key over plain HTTP to a host that is not loopback. Off by default: anybody on the
@@ -298,7 +298,8 @@ fn parse_location(what: &'static str, url: &str) -> Result<Location, InvalidUrl>
     let origin = Origin::parse(scheme, authority).map_err(fault)?;
     let prefix = uri.path().trim_end_matches('/');
     if prefix.len() > PREFIX_MAX {
-        return Err(fault("has a path of more than 8 KiB"));
+        let why = format!("has a path of {} bytes, at most {PREFIX_MAX} fit", prefix.len());
+        return Err(InvalidUrl::new(what, url, why));
     }
     let climbs = prefix.split('/').any(|segment| matches!(segment, "." | ".."));
     if climbs || prefix.contains("//") {
@@ -313,17 +314,17 @@ fn parse_location(what: &'static str, url: &str) -> Result<Location, InvalidUrl>
 pub struct InvalidUrl {
     what: &'static str,
     shown: Box<str>,
-    why: &'static str,
+    why: Cow<'static, str>,
 }
 
 impl InvalidUrl {
-    fn new(what: &'static str, url: &str, why: &'static str) -> Self {
+    fn new(what: &'static str, url: &str, why: impl Into<Cow<'static, str>>) -> Self {
         // The host alone: path and query may hold secrets. With an `@` anywhere, nobody can tell where
         // a password ends, so nothing is shown.
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = if url.contains('@') { "" } else { host };
-        Self { what, shown: host.escape_debug().to_string().into(), why }
+        Self { what, shown: host.escape_debug().to_string().into(), why: why.into() }
     }
 }
 
@@ -367,7 +368,9 @@ mod tests {
             ("https://s3cret:12/x@example.com/v1", "has '@' in it"), // else host `s3cret`, port 12
             ("https://s3cret?x@example.com/", "has '@' in it"),
             ("https://s3cret#x@example.com/", "has a fragment"),
-            ("https://example.com:99999/", "is no number up to 65535"),
+            ("https://example.com:99999/", "a port that is no number from 1 to 65535"),
+            ("https://example.com:0/", "a port that is no number from 1 to 65535"),
+            ("https://example.com:/", "a port that is no number from 1 to 65535"),
             ("https://example.com/a/../b", "'..' segment"),
             ("https://exa mple.com", "has a space, a control or a non-ASCII character"),
             ("https://m:8443/b10\u{84}/v1/", "has a space, a control or a non-ASCII character"),
@@ -382,10 +385,38 @@ mod tests {
             assert!(message.contains(expect), "{url:?}: {message}");
             assert!(!message.contains("s3"), "{message}");
         }
-        assert!(Hosts::root("api.example.com/v1").is_err());
-        assert!(Hosts::root("[::1]").is_err(), "no name of a model can stand before it");
-        assert!(Hosts::baseten().with_host_header("a b").is_err());
-        assert!(Hosts::baseten().with_host_header("a\r\nb").is_err());
+        let path = Hosts::base_url(&format!("https://example.com/{}", "x".repeat(8192)));
+        let told = path.unwrap_err().to_string();
+        assert!(told.ends_with("has a path of 8193 bytes, at most 8192 fit"), "{told}");
+    }
+
+    #[test]
+    fn a_root_and_a_host_header_are_names() {
+        let address = "is an IP address, before which no name can stand; use a base URL for that";
+        let no_name = "is no host name with an optional port";
+        let port = "has a port that is no number from 1 to 65535";
+        let headed = |host| Hosts::baseten().with_host_header(host);
+        for (found, expect) in [
+            (Hosts::root("api.example.com/v1"), "has a path; use a base URL for that"),
+            (Hosts::root("[::1]"), address),
+            (Hosts::root("http://127.0.0.1:8080"), address), // else `model-abc.127.0.0.1`
+            (Hosts::root("api.example.com:0"), port),
+            (headed("a b"), no_name),
+            (headed("a\r\nb"), no_name),
+            (headed(""), no_name),
+            (headed("a:99999"), port),
+            (headed("a:b"), port),
+            (headed("a:"), port),
+            (headed(":80"), "has no host"),
+            (headed("[x]"), "has brackets in its host that hold no IPv6 address"),
+            (headed("u@a"), "has user info before the host; give the key as a credential"),
+        ] {
+            let told = found.unwrap_err().to_string();
+            assert!(told.ends_with(expect), "{told}");
+        }
+        for host in ["a.example.com", "a:8080", "[::1]:80", "127.0.0.1"] {
+            assert_eq!(headed(host).unwrap().host_header().unwrap(), host);
+        }
     }
 
     #[test]

@@ -190,7 +190,10 @@ both! {
         check(base("ftp://example.com"), "base URL at host \"example.com\" has a scheme that is neither http nor https");
         check(base("https://example.com/?key=s3cret"), "base URL at host \"example.com\" has a query");
         check(base("https://user:s3cret@example.com/"), "has '@' in it");
-        check(base("https://example.com:99999"), "has a port that is no number up to 65535");
+        check(base("https://example.com:99999"), "base URL at host \"example.com:99999\" has a port that is no number from 1 to 65535");
+        check(base(&format!("https://example.com/{}", long(9000))), "base URL at host \"example.com\" has a path of 9001 bytes, at most 8192 fit");
+        check(hosts(Hosts::root("127.0.0.1:80")), "root at host \"127.0.0.1:80\" is an IP address, before which no name can stand; use a base URL for that");
+        check(hosts(Hosts::baseten().with_host_header("a:b")), "Host header at host \"a:b\" has a port that is no number from 1 to 65535");
         check(hosts(Hosts::root("api.example.com/v1")), "root at host \"api.example.com\" has a path; use a base URL for that");
         check(hosts(Hosts::baseten().with_host_header("a b")), "is no host name with an optional port");
         let plain = builder().api_key("s3cret.s3cret").base_url("http://example.com").build().unwrap();
