@@ -132,6 +132,10 @@ both! {
         check(get("a/%2e%2E/b"), "route has the segment \"..\", which would leave its place");
         check(get("a\nb"), "route has the control character '\\n' at byte 1");
         check(get("a#b"), "route has '#' at byte 1, which no request carries; write %23");
+        check(get(&long(50_000)), "route is 50000 bytes once encoded, more than 49152; send it as a body");
+        let tunnel = "method CONNECT asks a proxy for a tunnel, and has no answer to read";
+        check(wait(model().sync(Method::CONNECT, "a").send()).err(), tunnel);
+        check(wait(model().openai().unwrap().request(Method::CONNECT, "a").send()).err(), tunnel);
         check(get("a%b"), "route has '%' at byte 1 without two hex digits; write %25");
         let engine = |route: &str| wait(model().openai().unwrap().request(Method::GET, route).send()).err();
         check(engine("../x"), "route has the segment \"..\"");

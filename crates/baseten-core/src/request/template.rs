@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 use serde::Serialize;
 
@@ -70,12 +71,15 @@ pub struct Template {
 pub(crate) const KEY_IN_THE_CLEAR: &str =
     "the key would go over plain HTTP; use https, or say Hosts::allow_plain_http";
 
+/// Why no `CONNECT` is sent: what comes behind its 2xx is no body, and would be lost.
+const TUNNEL: &str = "method CONNECT asks a proxy for a tunnel, and has no answer to read";
+
 impl Template {
     /// Everything but the body.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Request`] if the key would travel over plain HTTP to another machine and
-    /// [`crate::Hosts::allow_plain_http`] was not said.
+    /// [`crate::Hosts::allow_plain_http`] was not said, or if the method is `CONNECT`.
     pub fn new(endpoint: Endpoint, credential: &Credential, answer: Answer) -> Result<Self, Error> {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::HOST, endpoint.host().clone());
@@ -85,6 +89,9 @@ impl Template {
         let label = Label::new(endpoint, authorization.as_ref().map(Secret::of), changing);
         if !credential.is_none() && !key_may_be_sent {
             return Err(Error::request(KEY_IN_THE_CLEAR).at(&label));
+        }
+        if label.endpoint().method() == Method::CONNECT {
+            return Err(Error::request(TUNNEL).at(&label));
         }
         if let Some(authorization) = authorization.filter(|_| credential.is_fixed()) {
             headers.insert(header::AUTHORIZATION, authorization);
