@@ -57,7 +57,8 @@ impl CallOptions {
     }
 }
 
-/// Five clocks. `None` keeps the default, [`Duration::MAX`] switches a clock off.
+/// Five clocks. `None` keeps the default, [`Duration::MAX`] switches a clock off. Zero switches none off:
+/// `queue` and `total` then leave no time, and the others take less than a millisecond for one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {
     /// In line for a connection, where their number is limited. Default 60 s: as for the pause that a
@@ -104,13 +105,16 @@ impl Clocks {
             Duration::MAX => None,
             limit => Some(limit),
         };
+        let wire = |chosen: Option<Duration>, default| {
+            set(chosen.map(|limit| limit.max(Duration::from_millis(1))), default)
+        };
         let first_byte = seconds(if endpoint.waits_for_replica() { 1230 } else { 600 });
         let total = if whole { seconds(1260) } else { Duration::MAX };
         Self {
             queue: set(timeouts.queue, seconds(60)),
-            connect: set(timeouts.connect, seconds(10)),
-            first_byte: set(timeouts.first_byte, first_byte),
-            idle: set(timeouts.idle, seconds(120)),
+            connect: wire(timeouts.connect, seconds(10)),
+            first_byte: wire(timeouts.first_byte, first_byte),
+            idle: wire(timeouts.idle, seconds(120)),
             total: set(timeouts.total, total),
         }
     }
@@ -203,10 +207,27 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_can_be_switched_off() {
+    fn a_clock_can_be_switched_off_and_never_stands_at_zero() {
         let target = Target::model(ModelId::new("abc").unwrap());
         let endpoint = Endpoint::new(&Hosts::baseten(), &target, &Operation::Predict).unwrap();
-        let off = Timeouts { idle: Some(Duration::MAX), ..Timeouts::default() };
-        assert_eq!(Clocks::new(&off, &endpoint, true).idle, None);
+        let (zero, least) = (Some(Duration::ZERO), Some(Duration::from_millis(1)));
+        let half = Some(Duration::from_micros(500));
+        let all =
+            |set| Timeouts { queue: set, connect: set, first_byte: set, idle: set, total: set };
+        //   set                    at the wire  in line, and over all
+        for (set, wire, caller) in [
+            (Some(Duration::MAX), None, None),
+            (zero, least, zero), // no time at all is something that a caller may say
+            (half, least, half),
+            (
+                Some(Duration::from_secs(2)),
+                Some(Duration::from_secs(2)),
+                Some(Duration::from_secs(2)),
+            ),
+        ] {
+            let clocks = Clocks::new(&all(set), &endpoint, true);
+            assert_eq!((clocks.connect, clocks.first_byte, clocks.idle), (wire, wire, wire));
+            assert_eq!((clocks.queue, clocks.total), (caller, caller));
+        }
     }
 }

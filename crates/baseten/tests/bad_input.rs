@@ -1,5 +1,6 @@
 //! Ranges, limits and combinations that are not allowed, read as a user would: which field, what it was,
-//! and what is allowed. Nothing is sent of any of them. Both facades.
+//! and what is allowed. Nothing is sent of any of them. And what zero counts as, where it is taken. Both
+//! facades.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 #[macro_use]
@@ -8,8 +9,12 @@ mod both;
 
 use std::time::Duration;
 
-use baseten::{AsyncRequest, Credential, Error, ErrorKind, Hosts, InferenceRetry, Method};
-use baseten_emulator::Emulator;
+use baseten::{
+    AsyncRequest, CallOptions, Clock, Credential, Error, ErrorKind, Hosts, InferenceRetry, Method,
+    Pool, RetryPolicy, Timeouts,
+};
+use baseten_emulator::{Answer, DUMMY_KEY, Emulator, Fault, When};
+use serde_json::Value;
 
 /// What is wrong with it, and nothing was sent.
 fn check(error: Option<Error>, expect: &str) {
@@ -76,6 +81,9 @@ both! {
         assert!(client.model("abc").unwrap().deployment("d1").unwrap().environment("qa").is_ok());
         let development = client.model("abc").unwrap().development().unwrap();
         check(development.grpc().err(), "gRPC was asked of a development deployment, which has none");
+        let gateway = facade::Client::builder().api_key("k").base_url("https://example.com/b10");
+        let gateway = gateway.build().unwrap().model("abc").unwrap();
+        check(gateway.grpc().err(), "gRPC was asked of a base URL with a path, which gRPC has no room for");
         assert_eq!(emulator.seen().opened(), 0);
     }
 
@@ -179,6 +187,38 @@ both! {
         check(wait(model.submit(&bare())).err(), "the body is bare, which only a chain takes; use AsyncRequest::new for a model");
         check(wait(chain.submit(&bare().priority(1))).err(), "priority is set, but a bare body has no place for it");
         assert_eq!(emulator.seen().opened(), 0);
+    }
+
+    fn zeros_are_the_least_that_makes_sense_or_no_time() {
+        let (zero, least) = (Duration::ZERO, Duration::from_millis(1));
+        let set = |timeouts| CallOptions { timeouts, ..CallOptions::default() };
+        let none = Timeouts::default();
+        //   set                                                    the clock that runs out   requests
+        for (timeouts, clock, arrived) in [
+            (Timeouts { first_byte: Some(zero), ..none }, (Clock::FirstByte, least), None), // perhaps in part
+            (Timeouts { total: Some(zero), ..none }, (Clock::Total, zero), Some(0)),
+        ] {
+            let emulator = Emulator::start().unwrap();
+            emulator.inject(When::EveryRequest, Fault::stall());
+            let model = client!(emulator, set(timeouts)).model("abc").unwrap();
+            let error = wait(model.predict::<_, Value>(&1)).unwrap_err();
+            assert_eq!(error.clock(), Some(clock), "{error}");
+            assert!(arrived.is_none_or(|count| emulator.seen().arrivals().len() == count), "{error}");
+        }
+        // One attempt, and one connection.
+        let emulator = Emulator::start().unwrap();
+        let once = RetryPolicy { max_attempts: 0, ..RetryPolicy::default() };
+        emulator.model("abc").then(Answer::platform_error(503));
+        let pool = Pool { max_connections_per_origin: Some(0), ..Pool::default() };
+        let client = facade::Client::builder().api_key(DUMMY_KEY).base_url(emulator.base_url("abc"));
+        let options = CallOptions { retry: once, ..set(Timeouts { queue: Some(zero), ..none }) };
+        let model = client.pool(pool).options(options).build().unwrap().model("abc").unwrap();
+        let error = wait(model.predict::<_, Value>(&1)).unwrap_err();
+        assert_eq!((error.attempts().len(), emulator.seen().arrivals().len()), (1, 1), "{error}");
+        let held = wait(model.predict_stream(&1)).unwrap();
+        let error = wait(model.predict::<_, Value>(&1)).unwrap_err();
+        assert_eq!(error.clock(), Some((Clock::Queue, zero)), "{error}");
+        drop(held);
     }
 
     #[rustfmt::skip]
