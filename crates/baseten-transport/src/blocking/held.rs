@@ -5,13 +5,13 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use socket2::SockRef;
 
 use crate::net;
-use crate::wire::{Socket, Wire};
+use crate::wire::Socket;
 
 /// The socket, and what its driver and its reader tell each other. One thread at a time uses it; the
 /// atomics are there so that a connection can move between threads.
@@ -21,13 +21,19 @@ pub(crate) struct Held {
     turn: AtomicU8,
     /// A write found the send buffer full.
     blocked: AtomicBool,
-    /// Somebody woke the task: there is more to do before reading.
-    woken: AtomicBool,
+    /// What hyper is polled with.
+    pub(super) waker: Waker,
+    woken: Arc<Woken>,
     /// The read timeout that the socket has, in milliseconds.
     patience: AtomicU64,
     /// What the system said when it took no timeout, as its number.
     fault: AtomicI32,
 }
+
+/// Whether somebody woke the task: there is more to do before reading. It stands by itself, since hyper
+/// may keep a waker for longer than the socket is to be open.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
 
 /// What the next read may do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,11 +64,13 @@ impl Held {
     }
 
     pub(super) fn around(stream: TcpStream) -> Self {
+        let woken = Arc::<Woken>::default();
         Self {
             stream,
             turn: AtomicU8::new(Turn::Hold as u8),
             blocked: AtomicBool::new(false),
-            woken: AtomicBool::new(false),
+            waker: Waker::from(woken.clone()),
+            woken,
             patience: AtomicU64::new(0),
             fault: AtomicI32::new(0),
         }
@@ -70,7 +78,8 @@ impl Held {
 
     /// Forgets that it was woken, and says whether it was.
     pub(super) fn take_woken(&self) -> bool {
-        self.woken.load(Relaxed) && self.woken.swap(false, Relaxed)
+        let Woken(woken) = &*self.woken;
+        woken.load(Relaxed) && woken.swap(false, Relaxed)
     }
 
     /// Lets the next read wait for as long as `left`; `None` is for ever. After a write that found no
@@ -193,20 +202,19 @@ impl Socket for Held {
     }
 }
 
-impl Wake for Wire<Held> {
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.socket.woken.store(true, Relaxed);
+        self.0.store(true, Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::task::Waker;
 
     use super::*;
 

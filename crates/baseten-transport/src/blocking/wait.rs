@@ -126,9 +126,9 @@ impl Net for Blocking {
         }
         let is_canceled = || cancel.is_some_and(CancelToken::is_canceled);
         let mut due = || if is_canceled() { Some(Instant::now()) } else { due() };
-        let waker = Waker::from(wire.clone());
         let turn = |_: &mut Context<'_>| {
-            Poll::Ready(turns(wire, &mut Context::from_waker(&waker), &mut due, &mut poll))
+            let cx = &mut Context::from_waker(&wire.socket.waker);
+            Poll::Ready(turns(wire, cx, &mut due, &mut poll))
         };
         // hyper's channels are tokio's: inside a tokio task they refuse to move after a while, until
         // the task yields, which this one never does.
@@ -222,9 +222,25 @@ const UNUSED_TURN: Duration = Duration::from_millis(1);
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use std::io::Read as _;
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
 
     use super::*;
+
+    #[test]
+    fn a_waker_that_somebody_keeps_keeps_no_socket_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let wire = Arc::new(Wire::new(Held::new(stream).unwrap()));
+        let kept = |cx: &mut Context<'_>| Poll::Ready(cx.waker().clone());
+        let kept = ready(Blocking::drive(&wire, &mut (), None, || None, kept)).unwrap();
+        drop(wire);
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0, "closed, while the waker is there");
+        kept.wake();
+    }
 
     #[test]
     fn a_socket_that_takes_no_timeout_is_not_a_clock_that_ran_out() {
