@@ -91,7 +91,12 @@ fn is_crossed(error: &Error) -> bool {
     error.kind() == ErrorKind::Disconnected && error.delivery() == Delivery::MaybeRan
 }
 
-/// What is asked next.
+/// What is asked next, and of which model.
+struct Call {
+    model: usize,
+    ask: Ask,
+}
+
 enum Ask {
     Whole(Value),
     Chat(Box<ChatRequest>),
@@ -110,19 +115,20 @@ impl Caller {
     }
 
     /// The next call; `None` when all is over.
-    fn next(&mut self, tally: &Tally) -> Option<Ask> {
+    fn next(&mut self, tally: &Tally, models: usize) -> Option<Call> {
         if tally.stop.load(Ordering::Relaxed) {
             return None;
         }
         self.job = tally.log.issue();
         tally.since[self.number].store(tally.now(), Ordering::Relaxed);
-        Some(match self.dice.roll(100) {
+        let ask = match self.dice.roll(100) {
             0..30 => {
                 let ask = ChatRequest::new("org/model", [Message::user("hi")]);
                 Ask::Chat(Box::new(ask.extra("job", json!(self.job))))
             }
             large => Ask::Whole(json!({"job": self.job, "large": large < 32})),
-        })
+        };
+        Some(Call { model: self.dice.roll(models as u64) as usize, ask })
     }
 
     /// Counts the call, and says how long to rest.
@@ -141,9 +147,14 @@ fn said(text: &str) -> u64 {
     text.strip_prefix("job ").and_then(|job| job.parse().ok()).unwrap_or(u64::MAX)
 }
 
-/// Calls through the async client until told to stop.
-pub(crate) async fn nonblocking(model: baseten::Model, tally: Arc<Tally>, mut caller: Caller) {
-    while let Some(ask) = caller.next(&tally) {
+/// Calls through the async clients until told to stop.
+pub(crate) async fn nonblocking(
+    models: Vec<baseten::Model>,
+    tally: Arc<Tally>,
+    mut caller: Caller,
+) {
+    while let Some(Call { model, ask }) = caller.next(&tally, models.len()) {
+        let model = &models[model];
         let outcome = match ask {
             Ask::Whole(input) => model.predict(&input).await.map(|a| (told(&a.value), a.meta)),
             Ask::Chat(request) => {
@@ -159,9 +170,10 @@ pub(crate) async fn nonblocking(model: baseten::Model, tally: Arc<Tally>, mut ca
     }
 }
 
-/// The same through the blocking one.
-pub(crate) fn blocking(model: &baseten_blocking::Model, tally: &Tally, mut caller: Caller) {
-    while let Some(ask) = caller.next(tally) {
+/// The same through the blocking ones.
+pub(crate) fn blocking(models: &[baseten_blocking::Model], tally: &Tally, mut caller: Caller) {
+    while let Some(Call { model, ask }) = caller.next(tally, models.len()) {
+        let model = &models[model];
         let outcome = match ask {
             Ask::Whole(input) => model.predict(&input).map(|a| (told(&a.value), a.meta)),
             Ask::Chat(request) => (|| {

@@ -1,8 +1,9 @@
-//! Calls through both clients for minutes, against a server with bad habits, and what a service would see
-//! of it: `cargo run --release --example soak -- --minutes 10`, or `--seconds`.
+//! Calls through both clients for minutes, against servers with bad habits, and what a service would see
+//! of it: `cargo run --release --example soak -- --minutes 10`, or `--seconds`. Three origins, one of them
+//! over TLS, are called at random.
 //!
 //! It fails if a job ran twice, an answer was wrong, a call hung, an error came of anything but a cut
-//! answer or a request that crossed a close, or a socket was left.
+//! answer or a request that crossed a close, memory grew for good, or a socket was left.
 #![expect(clippy::print_stdout, reason = "an example shows what it got")]
 
 mod load;
@@ -14,9 +15,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use baseten_core::Credential;
+use baseten_core::{Credential, Hosts};
 use baseten_examples::Error;
+use baseten_transport::Tls;
 use load::{Caller, Counts, Tally};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
 use server::Log;
 use tokio::runtime::Builder;
 
@@ -24,15 +30,18 @@ const TASKS: usize = 64;
 const THREADS: usize = 8;
 /// No call takes so long here.
 const HUNG: Duration = Duration::from_secs(30);
+/// In KiB. Large answers that happen to be there at a moment are tens of thousands; 200 bytes that each
+/// call of ten minutes would leave are as many as this.
+const GROWTH_MOST: i64 = 128 << 10;
 
 fn main() -> Result<(), Error> {
     let length = length(env::args().skip(1))?;
     let log = Log::new();
-    let url = format!("http://{}", server::start(&log)?);
+    let sites = sites(&log)?;
     let tally = Tally::new(TASKS + THREADS, log);
     let sockets = sockets();
-    let hung = run(&url, &tally, length)?;
-    // What the server holds ends when it has seen that its peers have gone.
+    let seen = run(&sites, &tally, length)?;
+    // What the servers hold ends when they have seen that their peers have gone.
     let due = Instant::now() + Duration::from_secs(20);
     while self::sockets() > sockets && Instant::now() < due {
         thread::sleep(Duration::from_millis(50));
@@ -44,10 +53,58 @@ fn main() -> Result<(), Error> {
     }
     let Counts { duplicates, wrong, other, .. } = &tally.counts;
     let broken = [duplicates, wrong, other].iter().any(|count| count.load(Relaxed) > 0);
-    if broken || hung > 0 || left.is_some_and(|left| left > 0) {
+    if broken || seen.hung > 0 || left.is_some_and(|left| left > 0) {
         return Err("promises were broken".into());
     }
+    let growth = seen.growth();
+    println!("KiB at least in the second half, since the first line {}", told(growth));
+    if growth.is_some_and(|growth| growth > GROWTH_MOST) {
+        return Err(format!("memory grew by more than {GROWTH_MOST} KiB").into());
+    }
     Ok(())
+}
+
+/// One server, whose models are origins of their own.
+struct Site {
+    hosts: Hosts,
+    tls: Tls,
+    models: &'static [&'static str],
+}
+
+fn sites(log: &Arc<Log>) -> Result<[Site; 2], Error> {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["*.soak.localhost".to_owned()])?;
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der())?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions()?.with_no_client_auth();
+    let config = config.with_single_cert(vec![cert.der().clone()], key)?;
+    let plain = format!("http://soak.localhost:{}", server::start(log, None)?.port());
+    let port = server::start(log, Some(Arc::new(config)))?.port();
+    let secure = format!("https://soak.localhost:{port}");
+    let tls = Tls::default();
+    Ok([
+        Site { hosts: Hosts::root(&plain)?, tls: tls.clone(), models: &["one", "two"] },
+        Site {
+            hosts: Hosts::root(&secure)?,
+            tls: tls.with_only_roots(cert.der())?,
+            models: &["three"],
+        },
+    ])
+}
+
+/// All models, each site's through a client of its own.
+macro_rules! models {
+    ($facade:ident, $sites:expr) => {{
+        let mut models = Vec::new();
+        for Site { hosts, tls, models: ids } in $sites {
+            let client = $facade::Client::builder().credential(Credential::none());
+            let client = client.hosts(hosts.clone()).tls(tls.clone()).build()?;
+            for id in *ids {
+                models.push(client.model(id)?);
+            }
+        }
+        models
+    }};
 }
 
 /// `--minutes N` or `--seconds N`; a minute by default.
@@ -62,50 +119,65 @@ fn length(mut args: impl Iterator<Item = String>) -> Result<Duration, Error> {
     Ok(Duration::from_secs(number * unit))
 }
 
-/// Runs all callers for so long; how many calls hung.
-fn run(url: &str, tally: &Arc<Tally>, length: Duration) -> Result<usize, Error> {
+/// What was seen of all calls together.
+#[derive(Default)]
+struct Watched {
+    /// At one moment, at most.
+    hung: usize,
+    /// Of memory since the first look, in KiB, at each.
+    growth: Vec<Option<i64>>,
+}
+
+impl Watched {
+    /// What memory has grown by for good: the least of the second half.
+    fn growth(&self) -> Option<i64> {
+        self.growth[self.growth.len() / 2..].iter().copied().min()?
+    }
+}
+
+/// Runs all callers for so long.
+fn run(sites: &[Site], tally: &Arc<Tally>, length: Duration) -> Result<Watched, Error> {
     let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
-    let client = baseten::Client::builder().credential(Credential::none()).base_url(url).build()?;
-    let model = client.model("soak")?;
+    let models = models!(baseten, sites);
     let tasks: Vec<_> = (0..TASKS)
-        .map(|number| load::nonblocking(model.clone(), tally.clone(), Caller::new(number)))
+        .map(|number| load::nonblocking(models.clone(), tally.clone(), Caller::new(number)))
         .map(|task| runtime.spawn(task))
         .collect();
-    let client = baseten_blocking::Client::builder().credential(Credential::none());
-    let model = client.base_url(url).build()?.model("soak")?;
-    let hung = thread::scope(|scope| {
+    let models = models!(baseten_blocking, sites);
+    let watched = thread::scope(|scope| {
         for number in TASKS..TASKS + THREADS {
-            let model = &model;
-            scope.spawn(move || load::blocking(model, tally, Caller::new(number)));
+            let models = &models;
+            scope.spawn(move || load::blocking(models, tally, Caller::new(number)));
         }
-        let hung = watch(tally, length);
+        let watched = watch(tally, length);
         tally.stop.store(true, Relaxed);
-        hung
+        watched
     });
     runtime.block_on(async {
         for task in tasks {
             task.await?;
         }
-        Ok(hung)
+        Ok(watched)
     })
 }
 
-/// Prints each tenth of the time, at most a minute; how many calls hung at one of these moments.
-fn watch(tally: &Tally, length: Duration) -> usize {
-    let (began, mut warm, mut hung) = (Instant::now(), None, 0);
+/// Prints each tenth of the time, at most a minute.
+fn watch(tally: &Tally, length: Duration) -> Watched {
+    let (began, mut warm, mut watched) = (Instant::now(), None, Watched::default());
     let period = (length / 10).min(Duration::from_secs(60));
     while began.elapsed() < length {
         thread::sleep(period.min(length.saturating_sub(began.elapsed())));
-        let now = tally.hung(HUNG);
-        hung = hung.max(now);
+        let hung = tally.hung(HUNG);
+        watched.hung = watched.hung.max(hung);
         let memory = memory();
         let warm = *warm.get_or_insert(memory);
         let growth = memory.zip(warm).map(|(now, warm)| now as i64 - warm as i64);
+        watched.growth.push(growth);
         let Counts { calls, retries, cut, crossed, other, wrong, duplicates } = &tally.counts;
         let count = |count: &AtomicU64| count.load(Relaxed);
         println!(
             "{:>4} s  calls {}, retries {}, idle closes {}; errors: cut {} of {}, crossed {}, other {}; \
-             duplicates {}, wrong {}, hung {now}; KiB since the first line {}",
+             duplicates {}, wrong {}, hung {hung}; sockets {}, KiB since the first line {}",
             began.elapsed().as_secs(),
             count(calls),
             count(retries),
@@ -116,10 +188,11 @@ fn watch(tally: &Tally, length: Duration) -> usize {
             count(other),
             count(duplicates),
             count(wrong),
+            told(sockets()),
             told(growth),
         );
     }
-    hung
+    watched
 }
 
 fn told(number: Option<impl ToString>) -> String {

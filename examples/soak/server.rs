@@ -1,5 +1,5 @@
-//! A server with bad habits: it closes connections that lie idle, at random moments, and cuts some
-//! answers. It knows of each job how often it came, and whether its answer was cut.
+//! Servers with bad habits: they close connections that lie idle, at random moments, and cut some
+//! answers. They know of each job how often it came, and whether its answer was cut.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Jobs are remembered for so many more: longer than any call takes.
 const JOBS: usize = 1 << 22;
@@ -50,30 +52,38 @@ impl Log {
     }
 }
 
-/// Serves until the process ends.
-pub(crate) fn start(log: &Arc<Log>) -> io::Result<SocketAddr> {
+/// Serves until the process ends, over TLS if it is given what for.
+pub(crate) fn start(log: &Arc<Log>, tls: Option<Arc<ServerConfig>>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let log = log.clone();
     thread::spawn(move || {
-        for (seed, peer) in listener.incoming().flatten().enumerate() {
-            let log = log.clone();
+        for (seed, socket) in listener.incoming().flatten().enumerate() {
+            let (log, tls) = (log.clone(), tls.clone());
             // A peer that has left needs no answer.
-            thread::spawn(move || drop(serve(peer, &log, Dice(seed as u64))));
+            thread::spawn(move || drop(serve(socket, tls, &log, Dice(seed as u64))));
         }
     });
     Ok(address)
 }
 
-fn serve(mut peer: TcpStream, log: &Log, mut dice: Dice) -> io::Result<()> {
-    peer.set_nodelay(true)?;
+fn serve(
+    socket: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    log: &Log,
+    mut dice: Dice,
+) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let mut peer = Peer::accept(socket, tls)?;
     loop {
         let patience = dice.roll(200).saturating_sub(100);
-        peer.set_read_timeout((patience > 0).then(|| Duration::from_millis(patience)))?;
-        let request = match read_request(&mut peer) {
+        let patience = (patience > 0).then(|| Duration::from_millis(patience));
+        peer.socket().set_read_timeout(patience)?;
+        let request = match read_request(peer.stream()) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock) => {
                 log.closed_idle.fetch_add(1, Ordering::Relaxed);
-                return close(peer);
+                peer.say_goodbye()?;
+                return peer.close();
             }
             request => request?,
         };
@@ -85,25 +95,70 @@ fn serve(mut peer: TcpStream, log: &Log, mut dice: Dice) -> io::Result<()> {
         if cut {
             log.of(job).fetch_or(CUT, Ordering::SeqCst);
             log.cut.fetch_add(1, Ordering::Relaxed);
-            peer.write_all(&whole[..dice.roll(whole.len() as u64) as usize])?;
-            return close(peer);
+            peer.stream().write_all(&whole[..dice.roll(whole.len() as u64) as usize])?;
+            return peer.close();
         }
         for piece in whole.chunks(whole.len().div_ceil(pieces)) {
-            peer.write_all(piece)?;
+            peer.stream().write_all(piece)?;
         }
     }
 }
 
-/// FIN, and then whatever still comes is dropped, so that it is never an RST.
-fn close(mut peer: TcpStream) -> io::Result<()> {
-    peer.shutdown(Shutdown::Write)?;
-    peer.set_read_timeout(Some(Duration::from_secs(30)))?;
-    io::copy(&mut peer, &mut io::sink())?;
-    Ok(())
+/// A connection.
+enum Peer {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
+impl Peer {
+    fn accept(mut socket: TcpStream, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+        let Some(config) = tls else { return Ok(Self::Plain(socket)) };
+        let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        Ok(Self::Tls(Box::new(StreamOwned::new(session, socket))))
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn stream(&mut self) -> &mut dyn Stream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream,
+        }
+    }
+
+    /// As TLS ends what is whole (close_notify).
+    fn say_goodbye(&mut self) -> io::Result<()> {
+        if let Self::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            stream.flush()?;
+        }
+        Ok(())
+    }
+
+    /// FIN, and then whatever still comes is dropped, so that it is never an RST.
+    fn close(&self) -> io::Result<()> {
+        let mut socket = self.socket();
+        socket.shutdown(Shutdown::Write)?;
+        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+        io::copy(&mut socket, &mut io::sink())?;
+        Ok(())
+    }
 }
 
 /// Head and body; `None` if the peer has left. Fails with `WouldBlock` if nothing comes.
-fn read_request(peer: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+fn read_request(peer: &mut dyn Stream) -> io::Result<Option<Vec<u8>>> {
     let mut request = Vec::new();
     let mut piece = [0; 4096];
     loop {
@@ -131,6 +186,9 @@ fn job_of(request: &[u8]) -> Option<u64> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// Bytes of a large answer. Larger ones would hide what memory grows by.
+const LARGE: usize = 1 << 20;
+
 /// The whole answer, and in how many writes it goes.
 fn answer(request: &[u8], job: u64) -> (Vec<u8>, usize) {
     let has = |part: &[u8]| request.windows(part.len()).any(|window| window == part);
@@ -138,10 +196,10 @@ fn answer(request: &[u8], job: u64) -> (Vec<u8>, usize) {
         return (chat(job), 5);
     }
     let large = has(b"\"large\":true");
-    let text = "x".repeat(if large { 8 << 20 } else { 16 });
+    let text = "x".repeat(if large { LARGE } else { 16 });
     let body = format!("{{\"job\":{job},\"text\":\"{text}\"}}");
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
-    (format!("{head}: {}\r\n\r\n{body}", body.len()).into_bytes(), if large { 64 } else { 1 })
+    (format!("{head}: {}\r\n\r\n{body}", body.len()).into_bytes(), if large { 8 } else { 1 })
 }
 
 fn chat(job: u64) -> Vec<u8> {
