@@ -25,7 +25,7 @@ use crate::options::{CallOptions, Clocks, RetryPolicy};
 use crate::pace;
 use crate::pacer::{Paced, Turn};
 use crate::request::{Label, Request};
-use crate::response::{self, Meta, Timings};
+use crate::response::{self, Headers, Meta, Timings};
 use crate::trace::CallSpan;
 
 pub use accepted::Accepted;
@@ -240,7 +240,7 @@ impl Call {
     /// The answer has a status that [`Request::accepts`] does not. `body` is as much of it as was kept.
     pub fn on_rejected(&mut self, now: Duration, mut head: Parts, mut body: Bytes) {
         if let Some(secret) = self.label.secret() {
-            secret.hide_in_headers(&mut head.headers);
+            head.headers = secret.hide_in_headers(&head.headers).unwrap_or(head.headers);
             body = secret.hide_bytes(body);
         }
         let api = ApiError::parse(&body);
@@ -271,23 +271,20 @@ impl Call {
 
     /// The answer has the status that was asked for: the call is never sent again, even if the body breaks.
     #[must_use]
-    pub fn accept(self, now: Duration, mut head: Parts) -> Accepted {
+    pub fn accept(self, now: Duration, head: Parts) -> Accepted {
         self.budget.earn();
-        if let Some(secret) = self.label.secret() {
-            secret.hide_in_headers(&mut head.headers);
-        }
         let waited = self.tried.iter().map(|tried| tried.waited).sum::<Duration>()
             + match self.state {
                 State::Sending { waited, .. } | State::Ready { waited, .. } => waited,
                 State::Over(_) => Duration::ZERO,
             };
         let began = if let State::Sending { began, .. } = self.state { began } else { now };
-        self.span.accepted(self.number(), &head, now.saturating_sub(began));
+        self.span.accepted(self.number(), &self.label, &head, now.saturating_sub(began));
         let timings = Timings { waited, head: now, total: Duration::ZERO };
         let meta = Meta {
             label: self.label,
             status: head.status,
-            headers: head.headers,
+            headers: Headers::new(head.headers),
             failed: self.tried,
             timings,
             id: self.sent_id,

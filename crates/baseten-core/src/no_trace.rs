@@ -21,7 +21,7 @@ impl CallSpan {
 
     pub(crate) fn attempt(&self, _: &Tried) {}
 
-    pub(crate) fn accepted(&self, _: u32, _: &Parts, _: Duration) {}
+    pub(crate) fn accepted(&self, _: u32, _: &Label, _: &Parts, _: Duration) {}
 
     pub(crate) fn failed(&self, _: &Error) {}
 }

@@ -68,16 +68,23 @@ impl Secret {
         clean.into()
     }
 
-    /// The same for the values of headers. Nearly all of them are shorter than any key.
-    pub(crate) fn hide_in_headers(&self, headers: &mut HeaderMap) {
-        let Some(key) = self.key_bytes() else { return };
-        for value in headers.values_mut() {
-            if value.len() >= key.len() && memmem::find(value.as_bytes(), key).is_some() {
-                let clean = self.hide_bytes(Bytes::copy_from_slice(value.as_bytes()));
-                *value = HeaderValue::from_maybe_shared(clean)
-                    .expect("a part of a value and ASCII make a value");
-            }
+    /// Headers without the key in their values; `None` if it is in none of them.
+    pub(crate) fn hide_in_headers(&self, headers: &HeaderMap) -> Option<HeaderMap> {
+        let key = self.key_bytes()?;
+        // Nearly all values are shorter than any key.
+        let has_key = |value: &HeaderValue| {
+            value.len() >= key.len() && memmem::find(value.as_bytes(), key).is_some()
+        };
+        if !headers.values().any(has_key) {
+            return None;
         }
+        let mut clean = headers.clone();
+        for value in clean.values_mut().filter(|value| has_key(value)) {
+            let hidden = self.hide_bytes(Bytes::copy_from_slice(value.as_bytes()));
+            *value = HeaderValue::from_maybe_shared(hidden)
+                .expect("a part of a value and ASCII make a value");
+        }
+        Some(clean)
     }
 
     /// The same for every text in a JSON value, names of members included.
@@ -159,10 +166,10 @@ mod tests {
         for (value, _) in values {
             headers.append("x-seen", HeaderValue::from_bytes(value).unwrap());
         }
-        secret.hide_in_headers(&mut headers);
-        let kept: Vec<&[u8]> =
-            headers.get_all("x-seen").iter().map(HeaderValue::as_bytes).collect();
+        let clean = secret.hide_in_headers(&headers).unwrap();
+        let kept: Vec<&[u8]> = clean.get_all("x-seen").iter().map(HeaderValue::as_bytes).collect();
         assert_eq!(kept, values.map(|(_, expect)| expect));
+        assert!(secret.hide_in_headers(&clean).is_none(), "nothing to be done");
     }
 
     #[test]

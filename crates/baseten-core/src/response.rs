@@ -1,5 +1,7 @@
 //! An answer and what is known about how it came.
 
+use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,11 +55,11 @@ impl Response<Bytes> {
 }
 
 /// What is known about a call that was answered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Meta {
     pub(crate) label: Label,
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Headers,
     pub(crate) failed: Vec<Tried>,
     pub(crate) timings: Timings,
     /// What the caller named the attempt.
@@ -103,20 +105,20 @@ impl Meta {
     /// All headers of the answer. `[redacted]` stands where the server echoed the call's key.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.headers.shown(&self.label)
     }
 
     /// The id under which the platform logs this request: `x-baseten-request-id`, or `x-request-id`
     /// from engines and gateways.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        request_id(&self.headers)
+        request_id(self.headers())
     }
 
     /// The id of the whole run of a chain: `x-baseten-chain-request-id`.
     #[must_use]
     pub fn chain_request_id(&self) -> Option<&str> {
-        text(&self.headers, CHAIN_REQUEST_ID)
+        text(self.headers(), CHAIN_REQUEST_ID)
     }
 
     /// The id that this answer's attempt was sent with, if the caller gave the call one by `request_id`:
@@ -129,27 +131,27 @@ impl Meta {
     /// How often the platform itself tried a replica: `x-baseten-model-prediction-attempts`.
     #[must_use]
     pub fn replica_attempts(&self) -> Option<u32> {
-        replica_attempts(&self.headers)
+        replica_attempts(self.headers())
     }
 
     /// The service that an error is from: `x-baseten-error-source`, of which `04` is the model's own code.
     /// Seldom told of a success.
     #[must_use]
     pub fn error_source(&self) -> Option<&str> {
-        text(&self.headers, ERROR_SOURCE)
+        text(self.headers(), ERROR_SOURCE)
     }
 
     /// The number of an error, by the service that it is from: `x-baseten-error-code`. Seldom told of a
     /// success.
     #[must_use]
     pub fn error_code(&self) -> Option<&str> {
-        text(&self.headers, ERROR_CODE)
+        text(self.headers(), ERROR_CODE)
     }
 
     /// What the server tells of its limits on requests and tokens.
     #[must_use]
     pub fn rate_limits(&self) -> RateLimits {
-        RateLimits::of(&self.headers)
+        RateLimits::of(&self.headers.raw)
     }
 
     /// How many attempts the call took, this answer's included. Of those that failed before it nothing
@@ -188,7 +190,7 @@ impl Meta {
 
     /// The encoding of a body that was handed out as it came.
     pub(crate) fn undecoded(&self) -> Option<&str> {
-        let encoding = text(&self.headers, header::CONTENT_ENCODING)?.trim();
+        let encoding = text(&self.headers.raw, header::CONTENT_ENCODING)?.trim();
         let is_encoded = !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity");
         (is_encoded && self.encoded.is_none()).then_some(encoding)
     }
@@ -202,13 +204,49 @@ impl Meta {
         if bodyless {
             return Framing::Length(0);
         }
-        if self.headers.contains_key(header::TRANSFER_ENCODING) {
+        if self.headers.raw.contains_key(header::TRANSFER_ENCODING) {
             return Framing::Chunked;
         }
-        match text(&self.headers, header::CONTENT_LENGTH).and_then(|length| length.parse().ok()) {
+        match text(&self.headers.raw, header::CONTENT_LENGTH).and_then(|length| length.parse().ok())
+        {
             Some(length) => Framing::Length(length),
             None => Framing::UntilClose,
         }
+    }
+}
+
+impl fmt::Debug for Meta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meta")
+            .field("endpoint", self.label.endpoint())
+            .field("status", &self.status)
+            .field("headers", self.headers())
+            .field("failed", &self.failed)
+            .field("timings", &self.timings)
+            .field("id", &self.id)
+            .field("encoded", &self.encoded)
+            .finish()
+    }
+}
+
+/// The headers of an answer. The key is taken out when somebody looks at them, which is seldom, and not
+/// at every call.
+#[derive(Clone)]
+pub(crate) struct Headers {
+    raw: HeaderMap,
+    /// Without the key, if it was in them.
+    clean: OnceLock<Option<Box<HeaderMap>>>,
+}
+
+impl Headers {
+    pub(crate) fn new(raw: HeaderMap) -> Self {
+        Self { raw, clean: OnceLock::new() }
+    }
+
+    /// As they are told of the call with this label.
+    fn shown(&self, label: &Label) -> &HeaderMap {
+        let hide = || label.secret()?.hide_in_headers(&self.raw).map(Box::new);
+        self.clean.get_or_init(hide).as_deref().unwrap_or(&self.raw)
     }
 }
 

@@ -89,15 +89,16 @@ impl CallSpan {
     }
 
     /// The attempt of this number was answered with success, after this long.
-    pub(crate) fn accepted(&self, number: u32, head: &Parts, took: Duration) {
+    pub(crate) fn accepted(&self, number: u32, label: &Label, head: &Parts, took: Duration) {
         let Some(span) = self.told() else { return };
+        let request_id = response::request_id(&head.headers).map(|id| label.hide(id));
         event!(
             target: "baseten",
             parent: span,
             Level::INFO,
             "http.request.resend_count" = number - 1,
             "http.response.status_code" = head.status.as_u16(),
-            "baseten.request_id" = response::request_id(&head.headers),
+            "baseten.request_id" = request_id.as_deref(),
             "baseten.delivery" = ?Delivery::Answered,
             "baseten.duration" = took.as_secs_f64(),
             "attempt answered"

@@ -75,7 +75,8 @@ impl Error {
     pub(crate) fn decode(body: Bytes, meta: Meta, error: serde_json::Error) -> Self {
         let end = error.is_eof();
         let at = if end { body.len() } else { offset(&body, error.line(), error.column()) };
-        let kind = response::text(&meta.headers, header::CONTENT_TYPE).unwrap_or("no content type");
+        let kind =
+            response::text(meta.headers(), header::CONTENT_TYPE).unwrap_or("no content type");
         let message = if body.is_empty() {
             "the answer is empty, not JSON".into()
         } else {
@@ -101,7 +102,7 @@ impl Error {
     pub(crate) fn answered(mut self, meta: &Meta) -> Self {
         self.0.id = meta.id.clone();
         self.0.status = Some(meta.status);
-        self.0.headers = meta.headers.clone();
+        self.0.headers = meta.headers().clone();
         self
     }
 
