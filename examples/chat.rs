@@ -29,8 +29,8 @@ async fn main() -> Result<(), Error> {
     let name = std::env::args().nth(1).unwrap_or_else(|| "not-required".into());
     let request = ChatRequest::new(name, [Message::user("Why is the sky blue?")]).max_tokens(100);
     let mut stream = engine.chat_stream(&request).await?;
-    while let Some(chunk) = stream.chunk().await? {
-        print!("{}", chunk.text());
+    while let Some(text) = stream.text().await? {
+        print!("{text}");
         std::io::stdout().flush()?;
     }
 

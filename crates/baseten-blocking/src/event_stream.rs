@@ -4,7 +4,8 @@ use std::fmt;
 
 use baseten_core::{Error, Meta, Response};
 use baseten_openai::{
-    Collect, ModelSpan, Progress, StreamDecoder, StreamEnd, StreamReader, StreamTimings,
+    Collect, ModelSpan, Progress, StreamDecoder, StreamEnd, StreamEvent, StreamReader,
+    StreamTimings,
 };
 use baseten_transport::blocking::Body;
 
@@ -33,36 +34,56 @@ impl<C: Collect> EventStream<C> {
         Self { body, reader, span: Some(span), over: false }
     }
 
-    /// The next chunk, `None` at the end.
+    /// The next chunk, `None` at the end. Events that are no part of the answer are passed over; see
+    /// [`Self::event`].
     ///
     /// # Errors
     /// [`baseten_core::ErrorKind::Truncated`] if the stream broke off,
     /// [`baseten_core::ErrorKind::Stream`] if the server reported an error in it, and what can go wrong
     /// with any body. After an error there is only the end.
     pub fn chunk(&mut self) -> Result<Option<&C::Chunk>, Error> {
-        let found = self.find();
-        if !matches!(found, Ok(true)) {
-            self.over = true;
-            match found {
-                Ok(_) => self.body.content_is_over(),
-                // Whoever goes on after what nobody can read goes on for nobody.
-                Err(_) => self.body.close(),
-            }
-            if let Some(span) = self.span.take() {
-                span.end_stream(self.reader.partial(), self.timings(), found.as_ref().err());
+        loop {
+            match self.advance()? {
+                Progress::Other => {}
+                found => return Ok((found == Progress::Chunk).then(|| self.reader.chunk())),
             }
         }
-        Ok(found?.then(|| self.reader.chunk()))
+    }
+
+    /// The next text of the first answer, `None` at the end. Chunks without text are passed over: those
+    /// that only tell the role, thinking, a part of a tool call, the reason of the end or usage. They are
+    /// collected all the same.
+    ///
+    /// # Errors
+    /// As [`EventStream::chunk`].
+    pub fn text(&mut self) -> Result<Option<&str>, Error> {
+        while self.chunk()?.is_some() {
+            if !self.reader.text().is_empty() {
+                return Ok(Some(self.reader.text()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next event, `None` at the end: a chunk, or a named event that is none, such as those of hosted
+    /// tools.
+    ///
+    /// # Errors
+    /// As [`EventStream::chunk`].
+    pub fn event(&mut self) -> Result<Option<StreamEvent<'_, C::Chunk>>, Error> {
+        let found = self.advance()?;
+        Ok(self.reader.event(found))
     }
 
     /// Reads to the end: the whole answer, put together.
     ///
     /// # Errors
-    /// As [`EventStream::chunk`].
+    /// As [`EventStream::chunk`]; [`baseten_core::ErrorKind::Truncated`], too, if an error has been told
+    /// before. What had come by then is in [`EventStream::partial`], as long as there is the stream.
     pub fn collect(mut self) -> Result<Response<C::Answer>, Error> {
         while self.chunk()?.is_some() {}
         let meta = self.meta().clone();
-        Ok(Response { value: self.reader.into_answer(), meta })
+        Ok(Response { value: self.reader.into_answer(&meta)?, meta })
     }
 
     /// What has come so far, put together; before an error, too.
@@ -89,18 +110,31 @@ impl<C: Collect> EventStream<C> {
         self.reader.timings()
     }
 
-    /// Whether there is a next chunk.
-    fn find(&mut self) -> Result<bool, Error> {
-        while !self.over {
-            match self.reader.advance(self.body.meta(), || self.body.elapsed())? {
-                Progress::Chunk => return Ok(true),
-                Progress::More => self.reader.push(self.body.chunk()?),
-                // Events of hosted tools are no part of the answer.
-                Progress::Other => {}
-                Progress::End => break,
+    /// Goes on to the next event or the end.
+    fn advance(&mut self) -> Result<Progress, Error> {
+        let found = self.find();
+        if !matches!(found, Ok(Progress::Chunk | Progress::Other)) {
+            self.over = true;
+            match found {
+                Ok(_) => self.body.content_is_over(),
+                // Whoever goes on after what nobody can read goes on for nobody.
+                Err(_) => self.body.close(),
+            }
+            if let Some(span) = self.span.take() {
+                span.end_stream(self.reader.partial(), self.timings(), found.as_ref().err());
             }
         }
-        Ok(false)
+        found
+    }
+
+    fn find(&mut self) -> Result<Progress, Error> {
+        while !self.over {
+            match self.reader.advance(self.body.meta(), || self.body.elapsed())? {
+                Progress::More => self.reader.push(self.body.chunk()?),
+                found => return Ok(found),
+            }
+        }
+        Ok(Progress::End)
     }
 }
 

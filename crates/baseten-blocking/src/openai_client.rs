@@ -27,8 +27,8 @@ use crate::request::RequestBuilder;
 /// println!("{}", chat.chat(&request)?.value.text());
 ///
 /// let mut stream = chat.chat_stream(&request)?;
-/// while let Some(chunk) = stream.chunk()? {
-///     print!("{}", chunk.text());
+/// while let Some(text) = stream.text()? {
+///     print!("{text}");
 /// }
 /// # Ok(()) }
 /// ```

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use baseten_core::{Error, ErrorKind, Meta, Response};
+use baseten_core::{Error, ErrorKind, Meta, Response, sse::Event};
 use bytes::Bytes;
 
 use crate::{
@@ -149,11 +149,46 @@ impl<C: Collect> StreamReader<C> {
         self.partial.as_ref().unwrap_or_else(|| self.decoder.partial())
     }
 
-    /// What was collected: the answer, if the stream has finished.
+    /// What the last step came to, as an event; `None` if it was none.
     #[must_use]
-    pub fn into_answer(self) -> C::Answer {
-        self.partial.unwrap_or_else(|| self.decoder.into_answer())
+    pub fn event(&self, progress: Progress) -> Option<StreamEvent<'_, C::Chunk>> {
+        match progress {
+            Progress::Chunk => Some(StreamEvent::Chunk(self.decoder.chunk())),
+            Progress::Other => self.decoder.other().map(StreamEvent::Other),
+            Progress::More | Progress::End => None,
+        }
     }
+
+    /// The new text of the last chunk, of the first answer; empty if there is none.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        C::text(self.decoder.chunk())
+    }
+
+    /// What was collected: the answer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Truncated`] if the stream has not finished: it may have failed before, which was told
+    /// then.
+    pub fn into_answer(self, meta: &Meta) -> Result<C::Answer, Error> {
+        match self.end() {
+            Some(_) => Ok(self.decoder.into_answer()),
+            None => {
+                let told =
+                    "the stream has not finished: what was collected is a part of the answer";
+                Err(meta.error(ErrorKind::Truncated, told, Bytes::new()))
+            }
+        }
+    }
+}
+
+/// One event of a streamed answer.
+#[derive(Clone, Copy, Debug)]
+pub enum StreamEvent<'a, C> {
+    /// A part of the answer.
+    Chunk(&'a C),
+    /// A named event that is no part of it, such as those of hosted tools.
+    Other(&'a Event),
 }
 
 impl<C: Collect> fmt::Debug for StreamReader<C> {

@@ -52,6 +52,10 @@ impl Collect for ChatStream {
         chunk.choices.iter().any(ChunkChoice::is_written)
     }
 
+    fn text(chunk: &ChatChunk) -> &str {
+        chunk.text()
+    }
+
     fn has_reasons(&self, choices: usize) -> bool {
         let found = &self.answer().choices;
         found.len() >= choices && found.iter().all(|choice| choice.finish_reason.is_some())

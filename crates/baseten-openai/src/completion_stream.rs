@@ -45,6 +45,10 @@ impl Collect for CompletionStream {
         chunk.choices.iter().any(|choice| !choice.text.is_empty() || choice.logprobs.is_some())
     }
 
+    fn text(chunk: &CompletionResponse) -> &str {
+        chunk.choices.iter().find(|choice| choice.index == 0).map_or("", |choice| &choice.text)
+    }
+
     fn has_reasons(&self, choices: usize) -> bool {
         let found = &self.answer.choices;
         found.len() >= choices && found.iter().all(|choice| choice.finish_reason.is_some())

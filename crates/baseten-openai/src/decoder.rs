@@ -50,6 +50,10 @@ pub trait Collect: Default + fmt::Debug {
     #[doc(hidden)]
     fn is_written(chunk: &Self::Chunk) -> bool;
 
+    /// The new text of the first answer; empty if there is none.
+    #[doc(hidden)]
+    fn text(chunk: &Self::Chunk) -> &str;
+
     /// Whether there are this many choices and each has said why it ended.
     #[doc(hidden)]
     fn has_reasons(&self, choices: usize) -> bool;

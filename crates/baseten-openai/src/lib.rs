@@ -80,7 +80,9 @@ mod trace;
 mod usage;
 mod vectors;
 
-pub use answer::{StreamReader, StreamTimings, read};
+pub use baseten_core::sse::Event;
+
+pub use answer::{StreamEvent, StreamReader, StreamTimings, read};
 pub use chat_stream::ChatStream;
 pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta};
 pub use classify::{Aggregation, ClassifyRequest, Entity, Label};

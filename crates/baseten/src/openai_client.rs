@@ -27,8 +27,8 @@ use crate::request::RequestBuilder;
 /// println!("{}", chat.chat(&request).await?.value.text());
 ///
 /// let mut stream = chat.chat_stream(&request).await?;
-/// while let Some(chunk) = stream.chunk().await? {
-///     print!("{}", chunk.text());
+/// while let Some(text) = stream.text().await? {
+///     print!("{text}");
 /// }
 /// # Ok(()) }
 /// ```
