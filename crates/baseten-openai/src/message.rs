@@ -250,6 +250,21 @@ impl Part {
         };
         Self::File { file, extra: Extra::new() }
     }
+
+    /// A file that the server has, by its id.
+    pub fn file_id(id: impl Into<String>) -> Self {
+        let file = File { file_id: Some(id.into()), ..File::default() };
+        Self::File { file, extra: Extra::new() }
+    }
+
+    /// How closely to look at a picture: `auto`, `low` or `high`. Says nothing of other parts.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        if let Self::ImageUrl { image_url, .. } = &mut self {
+            image_url.detail = Some(detail.into());
+        }
+        self
+    }
 }
 
 fn data_url(media_type: &str, bytes: &[u8]) -> String {

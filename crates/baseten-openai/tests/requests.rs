@@ -89,6 +89,12 @@ fn parts_are_written_as_the_api_has_them() {
             json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n"}}),
         ),
         (
+            Part::image_url("u").detail("low"),
+            json!({"type": "image_url", "image_url": {"url": "u", "detail": "low"}}),
+        ),
+        (Part::text("t").detail("low"), json!({"type": "text", "text": "t"})),
+        (Part::file_id("i"), json!({"type": "file", "file": {"file_id": "i"}})),
+        (
             Part::audio("wav", b"wav"),
             json!({"type": "input_audio", "input_audio": {"data": "d2F2", "format": "wav"}}),
         ),
