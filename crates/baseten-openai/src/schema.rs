@@ -3,7 +3,7 @@
 //! In it every object lists its members, has all of them and no others, and there are no conditions
 //! between schemas but "any of these".
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde_json::{Map, Value};
 
@@ -33,9 +33,10 @@ use serde_json::{Map, Value};
 ///
 /// # Errors
 /// [`NotStrict`] names the place of what cannot be expressed: maps with any keys, values of any type,
-/// tuples, sets, `allOf`, lengths of text, and a root that is no object.
+/// lists of them, tuples, sets, `allOf`, `anyOf` of nothing, lengths of text, references to what is not in
+/// the schema, and a root that is no object.
 pub fn strict_schema(schema: &Value) -> Result<Value, NotStrict> {
-    let strict = strict(schema, &mut Vec::new())?;
+    let strict = Walk { root: schema }.strict(schema, &mut Vec::new())?;
     if strict["type"] != "object" {
         return Err(NotStrict { path: String::new(), problem: "the root is no object".into() });
     }
@@ -67,77 +68,119 @@ impl fmt::Display for NotStrict {
 impl std::error::Error for NotStrict {}
 
 /// Where the walk is, from the root.
-type Path<'a> = Vec<&'a str>;
+type Path<'a> = Vec<Cow<'a, str>>;
 
-fn strict<'a>(schema: &'a Value, path: &mut Path<'a>) -> Result<Value, NotStrict> {
-    let Some(schema) = schema.as_object() else {
-        return Err(not_strict(path, "any value or none"));
-    };
-    let mut out = Map::new();
-    for (keyword, value) in schema {
-        path.push(keyword);
-        if let Some((keyword, value)) = strict_keyword(keyword, value, path)? {
-            out.insert(keyword.into(), value);
-        }
-        path.pop();
-    }
-    if !["type", "enum", "const", "anyOf", "$ref"].iter().any(|keyword| out.contains_key(*keyword))
-    {
-        return Err(not_strict(path, "any value"));
-    }
-    if is_object(&out) {
-        close(&mut out, schema, path)?;
-    }
-    separate_reference(out, path)
+struct Walk<'a> {
+    /// What references begin at.
+    root: &'a Value,
 }
 
-/// One keyword of a schema, in the strict dialect; `None` if it asserts nothing.
-fn strict_keyword<'a>(
-    keyword: &'a str,
-    value: &'a Value,
-    path: &mut Path<'a>,
-) -> Result<Option<(&'a str, Value)>, NotStrict> {
-    Ok(Some(match keyword {
-        "type" | "enum" | "const" | "pattern" | "multipleOf" | "minimum" | "maximum"
-        | "exclusiveMinimum" | "exclusiveMaximum" | "minItems" | "maxItems" | "title"
-        | "description" | "$ref" => (keyword, value.clone()),
-        "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => {
-            (keyword, value.clone())
+impl<'a> Walk<'a> {
+    fn strict(&self, schema: &'a Value, path: &mut Path<'a>) -> Result<Value, NotStrict> {
+        let Some(schema) = schema.as_object() else {
+            return Err(not_strict(path, "any value or none"));
+        };
+        let mut out = Map::new();
+        for (keyword, value) in schema {
+            path.push(keyword.into());
+            if let Some((keyword, value)) = self.keyword(keyword, value, path)? {
+                out.insert(keyword.into(), value);
+            }
+            path.pop();
         }
-        "items" => (keyword, strict(value, path)?),
-        "properties" | "$defs" | "definitions" => (keyword, strict_members(value, path)?),
-        "anyOf" | "oneOf" => ("anyOf", strict_items(value, path)?),
-        "$schema" | "$id" | "$comment" | "default" | "examples" | "deprecated" | "readOnly"
-        | "writeOnly" | "format" => return Ok(None),
-        // See `close`.
-        "required" | "additionalProperties" => return Ok(None),
-        _ => return Err(not_strict(path, &format!("it has no `{keyword}`"))),
-    }))
+        let says = ["type", "enum", "const", "anyOf", "$ref"];
+        if !says.iter().any(|keyword| out.contains_key(*keyword)) {
+            return Err(not_strict(path, "any value"));
+        }
+        if is_of("array", &out) && !out.contains_key("items") {
+            return Err(not_strict(path, "a list of any values"));
+        }
+        if is_of("object", &out) {
+            close(&mut out, schema, path)?;
+        }
+        separate_reference(out, path)
+    }
+
+    /// One keyword of a schema, in the strict dialect; `None` if it asserts nothing.
+    fn keyword(
+        &self,
+        keyword: &'a str,
+        value: &'a Value,
+        path: &mut Path<'a>,
+    ) -> Result<Option<(&'a str, Value)>, NotStrict> {
+        Ok(Some(match keyword {
+            "type" | "enum" | "const" | "pattern" | "multipleOf" | "minimum" | "maximum"
+            | "exclusiveMinimum" | "exclusiveMaximum" | "minItems" | "maxItems" | "title"
+            | "description" => (keyword, value.clone()),
+            "$ref" if self.leads_somewhere(value) => (keyword, value.clone()),
+            "$ref" => return Err(not_strict(path, "a reference to what is not in the schema")),
+            "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => {
+                (keyword, value.clone())
+            }
+            "items" => (keyword, self.strict(value, path)?),
+            "properties" | "$defs" | "definitions" => (keyword, self.members(value, path)?),
+            "anyOf" | "oneOf" => ("anyOf", self.alternatives(value, path)?),
+            "$schema" | "$id" | "$comment" | "default" | "examples" | "deprecated" | "readOnly"
+            | "writeOnly" | "format" => return Ok(None),
+            // See `close`.
+            "required" | "additionalProperties" => return Ok(None),
+            _ => return Err(not_strict(path, &format!("it has no `{keyword}`"))),
+        }))
+    }
+
+    fn members(&self, schemas: &'a Value, path: &mut Path<'a>) -> Result<Value, NotStrict> {
+        let mut out = Map::new();
+        for (name, schema) in schemas.as_object().into_iter().flatten() {
+            path.push(name.into());
+            out.insert(name.clone(), self.strict(schema, path)?);
+            path.pop();
+        }
+        Ok(out.into())
+    }
+
+    fn alternatives(&self, schemas: &'a Value, path: &mut Path<'a>) -> Result<Value, NotStrict> {
+        let mut out = Vec::new();
+        for (at, schema) in schemas.as_array().into_iter().flatten().enumerate() {
+            path.push(at.to_string().into());
+            out.push(self.strict(schema, path)?);
+            path.pop();
+        }
+        if out.is_empty() {
+            return Err(not_strict(path, "one of no schemas"));
+        }
+        Ok(out.into())
+    }
+
+    /// Whether there is a schema in this one where a reference leads.
+    fn leads_somewhere(&self, reference: &Value) -> bool {
+        let Some(place) = reference.as_str().and_then(|text| text.strip_prefix('#')) else {
+            return false;
+        };
+        let place = unescaped(place);
+        place.is_some_and(|place| self.root.pointer(&place).is_some_and(Value::is_object))
+    }
+}
+
+/// A fragment of a URL without its `%` escapes; `None` if they are none.
+fn unescaped(fragment: &str) -> Option<String> {
+    let mut pieces = fragment.split('%');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Formats of text that the dialect knows.
 const FORMATS: [&str; 9] =
     ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"];
 
-fn strict_members<'a>(schemas: &'a Value, path: &mut Path<'a>) -> Result<Value, NotStrict> {
-    let mut out = Map::new();
-    for (name, schema) in schemas.as_object().into_iter().flatten() {
-        path.push(name);
-        out.insert(name.clone(), strict(schema, path)?);
-        path.pop();
-    }
-    Ok(out.into())
-}
-
-fn strict_items<'a>(schemas: &'a Value, path: &mut Path<'a>) -> Result<Value, NotStrict> {
-    let schemas = schemas.as_array().into_iter().flatten();
-    schemas.map(|schema| strict(schema, path)).collect()
-}
-
-fn is_object(schema: &Map<String, Value>) -> bool {
+fn is_of(kind: &str, schema: &Map<String, Value>) -> bool {
     match schema.get("type") {
-        Some(Value::Array(types)) => types.iter().any(|kind| kind == "object"),
-        kind => kind.is_some_and(|kind| kind == "object"),
+        Some(Value::Array(types)) => types.iter().any(|one| one == kind),
+        one => one.is_some_and(|one| one == kind),
     }
 }
 

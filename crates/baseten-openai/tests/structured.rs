@@ -22,52 +22,21 @@ fn closed(properties: Value) -> Value {
 }
 
 #[test]
+#[rustfmt::skip]
 fn what_the_dialect_can_express_is_brought_into_it() {
     for (why, member, strict) in [
         ("text", json!({"type": "string"}), json!({"type": "string"})),
         ("an option", json!({"type": ["integer", "null"]}), json!({"type": ["integer", "null"]})),
-        (
-            "a format of numbers",
-            json!({"type": "integer", "format": "int64", "minimum": 0}),
-            json!({"type": "integer", "minimum": 0}),
-        ),
-        (
-            "a format of text",
-            json!({"type": "string", "format": "uuid"}),
-            json!({"type": "string", "format": "uuid"}),
-        ),
+        ("a format of numbers", json!({"type": "integer", "format": "int64", "minimum": 0}), json!({"type": "integer", "minimum": 0})),
+        ("a format of text", json!({"type": "string", "format": "uuid"}), json!({"type": "string", "format": "uuid"})),
         ("a default", json!({"type": "integer", "default": 3}), json!({"type": "integer"})),
-        (
-            "an enum",
-            json!({"type": "string", "enum": ["a"]}),
-            json!({"type": "string", "enum": ["a"]}),
-        ),
-        (
-            "a list",
-            json!({"type": "array", "items": object(json!({}))}),
-            json!({"type": "array", "items": closed(json!({}))}),
-        ),
-        (
-            "an object inside",
-            object(json!({"x": {"type": "number"}})),
-            closed(json!({"x": {"type": "number"}})),
-        ),
-        (
-            "alternatives",
-            json!({"oneOf": [object(json!({})), {"type": "null"}]}),
-            json!({"anyOf": [closed(json!({})), {"type": "null"}]}),
-        ),
+        ("an enum", json!({"type": "string", "enum": ["a"]}), json!({"type": "string", "enum": ["a"]})),
+        ("a list", json!({"type": "array", "items": object(json!({}))}), json!({"type": "array", "items": closed(json!({}))})),
+        ("an object inside", object(json!({"x": {"type": "number"}})), closed(json!({"x": {"type": "number"}}))),
+        ("alternatives", json!({"oneOf": [object(json!({})), {"type": "null"}]}), json!({"anyOf": [closed(json!({})), {"type": "null"}]})),
         ("a reference", json!({"$ref": "#"}), json!({"$ref": "#"})),
-        (
-            "a reference with words",
-            json!({"$ref": "#", "description": "d"}),
-            json!({"anyOf": [{"$ref": "#"}], "description": "d"}),
-        ),
-        (
-            "closed already",
-            json!({"type": "object", "additionalProperties": false}),
-            closed(json!({})),
-        ),
+        ("a reference with words", json!({"$ref": "#", "description": "d"}), json!({"anyOf": [{"$ref": "#"}], "description": "d"})),
+        ("closed already", json!({"type": "object", "additionalProperties": false}), closed(json!({}))),
     ] {
         let schema = object(json!({"m": member}));
         assert_eq!(strict_schema(&schema).unwrap(), closed(json!({"m": strict})), "{why}");
@@ -80,50 +49,38 @@ fn what_the_dialect_can_express_is_brought_into_it() {
     let strict = strict_schema(&with_definitions).unwrap();
     assert_eq!(strict, expected);
     assert_eq!(strict_schema(&strict).unwrap(), strict, "it is in the dialect now");
+    for (name, reference) in
+        [("a b", "#/$defs/a%20b"), ("é/~", "#/$defs/%C3%A9~1~0"), ("%", "#/$defs/%25")]
+    {
+        let mut schema = object(json!({"m": {"$ref": reference}}));
+        schema["$defs"] = json!({name: object(json!({}))});
+        assert_eq!(strict_schema(&schema).unwrap()["properties"]["m"]["$ref"], reference, "{name}");
+    }
 }
 
 #[test]
+#[rustfmt::skip]
 fn what_it_cannot_is_an_error_with_its_place() {
     for (member, path, problem) in [
         (json!(true), "/properties/m~1", "any value or none"),
         (json!({}), "/properties/m~1", "any value"),
         (json!({"description": "d"}), "/properties/m~1", "any value"),
-        (
-            json!({"type": "object", "additionalProperties": {"type": "string"}}),
-            "/properties/m~1",
-            "members of any name",
-        ),
-        (
-            json!({"type": "object", "additionalProperties": true}),
-            "/properties/m~1",
-            "members of any name",
-        ),
-        (
-            json!({"type": "array", "prefixItems": [{"type": "string"}]}),
-            "/properties/m~1/prefixItems",
-            "it has no `prefixItems`",
-        ),
-        (
-            json!({"type": "array", "uniqueItems": true}),
-            "/properties/m~1/uniqueItems",
-            "it has no `uniqueItems`",
-        ),
-        (
-            json!({"type": "string", "maxLength": 1}),
-            "/properties/m~1/maxLength",
-            "it has no `maxLength`",
-        ),
+        (json!({"type": "object", "additionalProperties": {"type": "string"}}), "/properties/m~1", "members of any name"),
+        (json!({"type": "object", "additionalProperties": true}), "/properties/m~1", "members of any name"),
+        (json!({"type": "array", "prefixItems": [{"type": "string"}]}), "/properties/m~1/prefixItems", "it has no `prefixItems`"),
+        (json!({"type": "array", "uniqueItems": true}), "/properties/m~1/uniqueItems", "it has no `uniqueItems`"),
+        (json!({"type": "string", "maxLength": 1}), "/properties/m~1/maxLength", "it has no `maxLength`"),
         (json!({"allOf": [{"type": "string"}]}), "/properties/m~1/allOf", "it has no `allOf`"),
-        (
-            json!({"$ref": "#", "properties": {}}),
-            "/properties/m~1",
-            "a reference and something more",
-        ),
-        (
-            json!({"type": "array", "items": {"anyOf": [{"not": {}}]}}),
-            "/properties/m~1/items/anyOf/not",
-            "it has no `not`",
-        ),
+        (json!({"$ref": "#", "properties": {}}), "/properties/m~1", "a reference and something more"),
+        (json!({"type": "array", "items": {"anyOf": [{"type": "null"}, {"not": {}}]}}), "/properties/m~1/items/anyOf/1/not", "it has no `not`"),
+        (json!({"oneOf": [true]}), "/properties/m~1/oneOf/0", "any value or none"),
+        (json!({"anyOf": []}), "/properties/m~1/anyOf", "one of no schemas"),
+        (json!({"type": "array"}), "/properties/m~1", "a list of any values"),
+        (json!({"type": ["array", "null"]}), "/properties/m~1", "a list of any values"),
+        (json!({"$ref": "#/$defs/Missing"}), "/properties/m~1/$ref", "a reference to what is not in the schema"),
+        (json!({"$ref": "https://example.com/schema"}), "/properties/m~1/$ref", "a reference to what is not in the schema"),
+        (json!({"$ref": "#/properties/m~1/$ref"}), "/properties/m~1/$ref", "a reference to what is not in the schema"), // a text is no schema
+        (json!({"$ref": "#%2"}), "/properties/m~1/$ref", "a reference to what is not in the schema"),
     ] {
         let error = strict_schema(&object(json!({"m/": member}))).unwrap_err();
         assert_eq!(error.path(), path, "{member}");
