@@ -5,7 +5,8 @@ use criterion::{BatchSize, Criterion, Throughput};
 
 /// In one stream.
 const EVENTS: usize = 1000;
-const KINDS: [&str; 6] = ["text", "text-paced", "llamacpp", "tools", "llamacpp-tools", "logprobs"];
+const KINDS: [&str; 7] =
+    ["text", "text-paced", "llamacpp", "usage", "tools", "llamacpp-tools", "logprobs"];
 const READERS: [&str; 4] = ["baseten", "serde_json", "eventsource", "async-openai"];
 
 fn main() {

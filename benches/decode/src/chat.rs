@@ -21,6 +21,7 @@ pub fn pieces(what: &str, count: usize) -> Option<Vec<Bytes>> {
     let (what, paced) = what.strip_suffix("-paced").map_or((what, false), |what| (what, true));
     let event: Box<dyn Fn(usize) -> String> = match what {
         "text" => Box::new(text),
+        "usage" => Box::new(usage),
         "logprobs" => Box::new(logprobs),
         "tools" => Box::new(tools),
         "llamacpp" => recorded(include_str!(
@@ -60,6 +61,16 @@ fn text(at: usize) -> String {
     let word = WORDS[at % WORDS.len()];
     format!(
         "data: {HEAD}\"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
+    )
+}
+
+/// With the counts so far, as `continuous_usage_stats` has them.
+fn usage(at: usize) -> String {
+    let word = WORDS[at % WORDS.len()];
+    let (written, all) = (at + 1, at + 32);
+    format!(
+        "data: {HEAD}\"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}],\
+         \"usage\":{{\"prompt_tokens\":31,\"total_tokens\":{all},\"completion_tokens\":{written}}}}}\n\n"
     )
 }
 
@@ -140,6 +151,15 @@ struct Chunk {
     model: String,
     system_fingerprint: Option<String>,
     choices: Vec<Choice>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "what is read is not used here")]
+struct Usage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
 }
 
 #[derive(Deserialize)]

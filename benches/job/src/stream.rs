@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// `BASE_URL EVENTS MODEL`, as `cargo xtask bench` calls a client.
+/// `BASE_URL EVENTS MODEL [STREAMS]`, as `cargo xtask bench` calls a client.
 #[derive(Debug)]
 pub struct StreamJob {
     /// Scheme, host and port of the server.
@@ -15,6 +15,8 @@ pub struct StreamJob {
     pub events: u32,
     /// How they come, which the server takes from `model`: `paced` or `coalesced`.
     pub model: String,
+    /// How many streams to have open at once, each read in its turn. Only our own clients can.
+    pub streams: usize,
 }
 
 /// Where a deployment has its chat, below the base URL.
@@ -30,10 +32,13 @@ impl StreamJob {
     /// A missing or unreadable argument.
     pub fn from_args() -> Result<Self, Error> {
         let arguments: Vec<String> = env::args().skip(1).collect();
-        let [base_url, events, model] = &arguments[..] else {
-            return Err("usage: CLIENT BASE_URL EVENTS MODEL".into());
+        let (base_url, events, model, streams) = match &arguments[..] {
+            [base_url, events, model] => (base_url, events, model, 1),
+            [base_url, events, model, streams] => (base_url, events, model, streams.parse()?),
+            _ => return Err("usage: CLIENT BASE_URL EVENTS MODEL [STREAMS]".into()),
         };
-        Ok(Self { base_url: base_url.clone(), events: events.parse()?, model: model.clone() })
+        let (base_url, model) = (base_url.clone(), model.clone());
+        Ok(Self { base_url, events: events.parse()?, model, streams })
     }
 
     /// Fails unless the text is as long as the server's: a client that skips events must not win.

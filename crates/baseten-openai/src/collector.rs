@@ -72,12 +72,13 @@ impl ChatCollector {
         }
     }
 
-    /// Adds an event that repeats the one before but for the text in this slot.
+    /// Adds an event that repeats the one before but for the text in this slot and the usage.
     pub(crate) fn push_repeat(&mut self, chunk: &ChatChunk, slot: Slot) {
         let [choice] = &chunk.choices[..] else { return self.push(chunk) };
         if adds_up(choice) {
             return self.push(chunk);
         }
+        keep_last_option(&mut self.response.usage, &chunk.usage);
         let at = self.position(choice.index);
         let message = &mut self.response.choices[at].message;
         match slot {
@@ -131,8 +132,9 @@ impl<'a> Extend<&'a ChatChunk> for ChatCollector {
 
 /// Whether it has members without a field that come to something else when they come again.
 fn adds_up(choice: &ChunkChoice) -> bool {
-    choice.extra.values().any(Value::is_array)
-        || choice.delta.extra.values().any(|value| !value.is_null())
+    let (beside, inside) = (&choice.extra, &choice.delta.extra);
+    !beside.is_empty() && beside.values().any(Value::is_array)
+        || !inside.is_empty() && inside.values().any(|value| !value.is_null())
 }
 
 impl Parts {

@@ -252,7 +252,8 @@ proptest! {
 
     #[test]
     fn a_remembered_event_is_read_as_a_new_one(
-        texts in prop::collection::vec((0..10_u8, ".{0,6}|[\"\\\\\n\u{1}{}]{0,4}"), 1..24),
+        texts in prop::collection::vec((0..10_u8, ".{0,6}|[\"\\\\\n\u{1}{}]{0,4}|\\]}"), 1..24),
+        counted in any::<bool>(),
         size in 1..200_usize,
     ) {
         let events: Vec<Value> = texts
@@ -266,6 +267,9 @@ proptest! {
                     _ => json!({"content": text}),
                 };
                 let mut event = json!({"id": "c", "choices": [], "model": "m"});
+                if counted {
+                    event["usage"] = json!({"completion_tokens": text.len()});
+                }
                 match kind {
                     3 => choice["logprobs"] = json!({"content": [{"token": text, "logprob": -0.5}]}),
                     4 => choice["finish_reason"] = "stop".into(),

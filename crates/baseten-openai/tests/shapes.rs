@@ -147,6 +147,9 @@ fn an_event_that_repeats_all_but_its_choices_is_read_as_by_itself() {
     let event = |choices: &str| format!("{{\"id\":\"c\",\"choices\":{choices},\"x\":[1]}}");
     let text =
         |text: &str| event(&format!("[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]"));
+    let counted = |new: &str, usage: &str| {
+        format!("{},\"usage\":{usage},\"y\":2}}", text(new).strip_suffix('}').unwrap())
+    };
     let flat = |choices: &str| format!("{{\"message\":\"boom\",\"code\":1,\"choices\":{choices}}}");
     let last = r#"[{"index":0,"delta":{},"finish_reason":"stop"}]"#;
     #[rustfmt::skip]
@@ -163,6 +166,17 @@ fn an_event_that_repeats_all_but_its_choices_is_read_as_by_itself() {
         ("blanks around the choices", vec![text("a"), event(" [ ] "), event(&format!(" {last} "))]),
         ("none, or null", vec![text("a"), event("[]"), event("null"), text("b")]),
         ("a usage behind them", vec![text("a"), text("b").replace("[1]", "[1],\"usage\":{}"), text("c")]),
+        ("a usage in each, of its own", vec![
+            counted("a", "{\"total_tokens\":9}"), counted("b", "{\"total_tokens\":10}"), counted("c\\\"", "{\"total_tokens\":11}"),
+            counted("}}],\\\"x\\\":[1],\\\"usage\\\":{}", "{\"total_tokens\":12}"), counted("e", " {\"x\":{\"y\":[{}]}} "), counted("f", "{}"),
+        ]),
+        ("a usage in each, then none", vec![counted("a", "{}"), counted("b", "null"), counted("c", "\"\""), text("d"), counted("e", "{}")]),
+        ("a usage before the choices", vec![
+            text("a").replace("\"id\"", "\"usage\":{\"total_tokens\":1},\"id\""), text("b").replace("\"id\"", "\"usage\":{\"total_tokens\":2},\"id\""),
+        ]),
+        ("a usage in each, beside choices of another form", vec![
+            counted("a", "{\"total_tokens\":1}"), counted("b", "{\"total_tokens\":2}").replace("\"index\":0", "\"index\":1"), counted("c", "{\"total_tokens\":3}"),
+        ]),
     ];
     for (why, events) in table {
         let mut decoder = ChatDecoder::new();

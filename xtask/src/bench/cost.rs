@@ -125,12 +125,29 @@ impl Meter {
         Ok(many?.minus(&few?, runs[1] - runs[0]))
     }
 
+    /// How many bytes of the heap the long one of two runs had more at its worst, for each that it had
+    /// open more.
+    pub(super) fn peak(
+        &self,
+        program: &Path,
+        runs: [u32; 2],
+        arguments: impl Fn(u32) -> Vec<OsString>,
+    ) -> Result<f64, String> {
+        let [few, many] = runs.map(|count| {
+            let arguments = arguments(count);
+            let words = arguments.iter().map(OsString::as_os_str);
+            let job = [program.as_os_str()].into_iter().chain(words).collect::<Vec<_>>();
+            let report = report(&DHAT, &job)?;
+            at_most(&report).ok_or_else(|| unreadable("DHAT", &report))
+        });
+        Ok((many? as f64 - few? as f64) / f64::from(runs[1] - runs[0]))
+    }
+
     fn run(&self, job: &[&OsStr]) -> Result<Totals, String> {
         let callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
-        let dhat = ["valgrind", "--tool=dhat", "--dhat-out-file=/dev/null"];
         let report = report(&callgrind, job)?;
         let instructions = instructions(&report).ok_or_else(|| unreadable("callgrind", &report))?;
-        let report = self::report(&dhat, job)?;
+        let report = self::report(&DHAT, job)?;
         let (bytes, blocks) = allocated(&report).ok_or_else(|| unreadable("DHAT", &report))?;
         let syscalls = match self.strace {
             true => Some(syscalls(&self::report(&["strace", "-f", "-c"], job)?)),
@@ -139,6 +156,8 @@ impl Meter {
         Ok(Totals { instructions, blocks, bytes, syscalls })
     }
 }
+
+const DHAT: [&str; 3] = ["valgrind", "--tool=dhat", "--dhat-out-file=/dev/null"];
 
 /// What one run cost.
 struct Totals {
@@ -202,6 +221,12 @@ fn allocated(report: &str) -> Option<(u64, u64)> {
     Some((number(bytes)?, number(blocks.strip_suffix(" blocks")?)?))
 }
 
+/// `==12== At t-gmax: 1,234 bytes in 56 blocks`, as bytes: when there were most.
+fn at_most(report: &str) -> Option<u64> {
+    let most = report.lines().find_map(|line| line.split_once("At t-gmax:"))?.1;
+    number(most.split_once(" bytes in ")?.0)
+}
+
 fn number(text: &str) -> Option<u64> {
     text.trim().replace(',', "").parse().ok()
 }
@@ -239,6 +264,8 @@ mod tests {
         assert_eq!(allocated("==7== Total:     1,234 bytes in 56 blocks\n"), Some((1234, 56)));
         assert_eq!(instructions("error: no such tool"), None);
         assert_eq!(allocated("==7== At t-gmax: 12 bytes in 3 blocks"), None);
+        assert_eq!(at_most("==7== At t-gmax: 1,012 bytes in 3 blocks"), Some(1012));
+        assert_eq!(at_most("==7== At t-end:  1,012 bytes in 3 blocks"), None);
         let expect = [("execve", 1), ("recvfrom", 60), ("writev", 50)];
         let expect = expect.map(|(name, calls)| (name.to_owned(), calls));
         assert_eq!(syscalls(STRACE), BTreeMap::from(expect));

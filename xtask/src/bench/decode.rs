@@ -22,6 +22,8 @@ struct Job {
 const STREAM: &[&str] = &["baseten", "serde_json", "eventsource", "async-openai"];
 const VECTORS: &[&str] = &["baseten", "serde_json", "async-openai"];
 const EVENT: &[Goal] = &[Part(0.50, "serde_json"), Part(0.11, "async-openai"), Allocations(1.3)];
+/// The counts themselves are read anew in each.
+const COUNTED: &[Goal] = &[Part(0.50, "serde_json"), Allocations(1.3)];
 const NUMBER: &[Goal] = &[Part(0.65, "serde_json")];
 
 #[rustfmt::skip]
@@ -29,6 +31,7 @@ const CHAT: &[Job] = &[
     Job { what: "text",           title: "text, as vLLM sends it",              readers: STREAM, goals: EVENT },
     Job { what: "text-paced",     title: "the same, each in a read of its own", readers: STREAM, goals: EVENT },
     Job { what: "llamacpp",       title: "text, recorded from llama.cpp",       readers: STREAM, goals: EVENT },
+    Job { what: "usage",          title: "text with the counts so far",         readers: STREAM, goals: COUNTED },
     Job { what: "tools",          title: "a part of a tool call, as vLLM",      readers: STREAM, goals: EVENT },
     Job { what: "llamacpp-tools", title: "the same, recorded from llama.cpp",   readers: STREAM, goals: EVENT },
     Job { what: "logprobs",       title: "text with its probability",           readers: STREAM, goals: &[Part(1.0, "serde_json")] },

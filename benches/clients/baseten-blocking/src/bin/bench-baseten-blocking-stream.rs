@@ -9,10 +9,21 @@ fn main() -> Result<(), Error> {
     let client = Client::builder().api_key(API_KEY).base_url(&job.base_url).build()?;
     let request = ChatRequest::new(&job.model, [Message::user(QUESTION)]);
     let request = request.max_tokens(job.events.into());
-    let mut stream = client.model(MODEL_ID)?.openai()?.chat_stream(&request)?;
-    let mut text = 0;
-    while let Some(chunk) = stream.chunk()? {
-        text += chunk.text().len();
+    let openai = client.model(MODEL_ID)?.openai()?;
+    let mut open = Vec::new();
+    for _ in 0..job.streams {
+        open.push((openai.chat_stream(&request)?, 0));
     }
-    job.check(text)
+    // All are open until the last event of the first.
+    let mut more = true;
+    while more {
+        more = false;
+        for (stream, text) in &mut open {
+            if let Some(chunk) = stream.chunk()? {
+                *text += chunk.text().len();
+                more = true;
+            }
+        }
+    }
+    open.iter().try_for_each(|(_, text)| job.check(*text))
 }
