@@ -78,8 +78,8 @@ pub struct Call {
     send_deadline: bool,
     /// What the caller named the request.
     id: Option<Arc<str>>,
-    /// That, as the last attempt was sent with it.
-    sent_id: Option<HeaderValue>,
+    /// That, as the last attempt was sent with it. Boxed, since few name theirs.
+    sent_id: Option<Box<HeaderValue>>,
     /// A part of a body that comes but once was taken.
     body_taken: bool,
     budget: Budget,
@@ -330,9 +330,9 @@ impl Call {
     }
 
     /// The name of the attempt: that of the request, and the attempt's number after a dash.
-    fn attempt_id(&self) -> Option<HeaderValue> {
+    fn attempt_id(&self) -> Option<Box<HeaderValue>> {
         let id = HeaderValue::try_from(format!("{}-{}", self.id.as_ref()?, self.number()));
-        Some(id.expect("the id was checked to be visible ASCII"))
+        Some(Box::new(id.expect("the id was checked to be visible ASCII")))
     }
 
     /// The number of the attempt that is next or under way.

@@ -41,7 +41,7 @@ struct Inner {
     stop: Stop,
     attempts: Vec<Tried>,
     /// What the caller named the last attempt.
-    id: Option<HeaderValue>,
+    id: Option<Box<HeaderValue>>,
     status: Option<StatusCode>,
     headers: HeaderMap,
     api: Option<ApiError>,

@@ -63,7 +63,7 @@ pub struct Meta {
     pub(crate) failed: Vec<Tried>,
     pub(crate) timings: Timings,
     /// What the caller named the attempt.
-    pub(crate) id: Option<HeaderValue>,
+    pub(crate) id: Option<Box<HeaderValue>>,
     /// How many bytes the body had before it was decoded.
     pub(crate) encoded: Option<u64>,
 }

@@ -17,7 +17,7 @@ pub struct Attempt {
     /// What the server is to be told of the total clock, if anything.
     pub deadline: Option<Deadline>,
     /// What names it.
-    pub(super) id: Option<HeaderValue>,
+    pub(super) id: Option<Box<HeaderValue>>,
     /// What it shows for itself, if that may be something else next time.
     pub(super) authorization: Option<HeaderValue>,
 }
@@ -40,7 +40,7 @@ impl Attempt {
             headers.insert(DEADLINE, at_ms.into());
         }
         if let Some(id) = &self.id {
-            headers.insert(CUSTOMER_REQUEST_ID, id.clone());
+            headers.insert(CUSTOMER_REQUEST_ID, HeaderValue::clone(id));
         }
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());

@@ -124,7 +124,7 @@ impl Error {
     }
 
     /// What the caller named the last attempt.
-    pub(crate) fn named(mut self, id: Option<HeaderValue>) -> Self {
+    pub(crate) fn named(mut self, id: Option<Box<HeaderValue>>) -> Self {
         self.0.id = id;
         self
     }
