@@ -76,12 +76,12 @@ fn carry_out(request: &Request) -> Result<Response<Bytes>, baseten_core::Error> 
 fn send(request: &Request, attempt: &Attempt) -> Result<http::Response<Bytes>, Failure> {
     let endpoint = request.endpoint();
     let mut head = format!("{} {} HTTP/1.1\r\n", endpoint.method(), endpoint.uri());
-    let mut headers = request.headers().clone();
+    let mut headers = request.to_headers();
     attempt.set_headers(&mut headers);
     for (name, value) in &headers {
         head += &format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
     }
-    head += &format!("content-length: {}\r\nconnection: close\r\n\r\n", request.body().len());
+    head += "connection: close\r\n\r\n";
 
     let origin = endpoint.origin();
     let mut socket = TcpStream::connect((origin.host(), origin.port()))

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 
 use crate::credential::Credential;
 use crate::endpoint::Endpoint;
@@ -27,6 +27,7 @@ pub use template::{Answer, Template};
 #[derive(Clone, Debug)]
 pub struct Request {
     label: Label,
+    /// The template's: see there.
     headers: Arc<HeaderMap>,
     body: Payload,
     whole: bool,
@@ -57,10 +58,30 @@ impl Request {
         self.label.endpoint()
     }
 
-    /// Its headers, without `content-length`.
+    /// A header of it, other than `content-length` and those of an attempt.
     #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+    pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.get(name).filter(|_| *name != header::CONTENT_LENGTH)
+    }
+
+    /// Its headers as they are sent; those of an attempt ([`crate::Attempt::set_headers`]) come on top.
+    /// They have a `content-length` if the body is here and has one, and for an empty body where the
+    /// method is about its body: some servers answer 411 to a POST without it.
+    #[must_use]
+    pub fn to_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::clone(&self.headers);
+        let method = self.endpoint().method();
+        let empty = matches!(*method, Method::POST | Method::PUT | Method::PATCH).then_some(0);
+        let length = match &self.body {
+            Payload::Whole(body) if body.is_empty() => empty,
+            Payload::Whole(body) => Some(body.len()),
+            Payload::Streamed(_) => None,
+        };
+        match length {
+            Some(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
+            None => headers.remove(header::CONTENT_LENGTH),
+        };
+        headers
     }
 
     /// Its body; empty if it is streamed.
@@ -139,7 +160,7 @@ impl Request {
             .url()
             .parse()
             .expect("an origin and an origin-form URI make an absolute one");
-        *request.headers_mut() = HeaderMap::clone(&self.headers);
+        *request.headers_mut() = self.to_headers();
         request
     }
 
@@ -201,6 +222,6 @@ impl Label {
     }
 
     pub(crate) fn is_head(&self) -> bool {
-        self.endpoint().method() == http::Method::HEAD
+        self.endpoint().method() == Method::HEAD
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn ask(request: &Request, headers: &mut HeaderMap) {
 }
 
 fn is_asked(request: &Request) -> bool {
-    request.is_whole() && !request.headers().contains_key(header::ACCEPT_ENCODING)
+    request.is_whole() && request.header(&header::ACCEPT_ENCODING).is_none()
 }
 
 /// A body on its way from its encoding to what it says.

@@ -13,10 +13,8 @@ use baseten_core::{
     Response, Start, Step,
 };
 use bytes::Bytes;
-use http::Method;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName};
 use http::response::Parts;
-use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::body::Body;
@@ -253,16 +251,11 @@ impl<'a> Sending<'a> {
         let request = self.request;
         let mut http = http::Request::new(match &self.uploading {
             Some(uploading) => uploading.begin(limits, request.length()),
-            None => Outgoing::Whole(Full::new(request.body().clone())),
+            None => Outgoing::Whole(request.body().clone()),
         });
         *http.method_mut() = request.endpoint().method().clone();
         *http.uri_mut() = request.endpoint().uri().clone();
-        *http.headers_mut() = request.headers().clone();
-        // hyper writes no length for an empty body; some servers answer 411 to a POST without one.
-        let has_body = matches!(*http.method(), Method::POST | Method::PUT | Method::PATCH);
-        if has_body && !request.is_streamed() && request.body().is_empty() {
-            http.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
+        *http.headers_mut() = request.to_headers();
         decoding::ask(request, http.headers_mut());
         attempt.set_headers(http.headers_mut());
         http

@@ -4,7 +4,7 @@ use baseten_core::{Error, ErrorKind, Request};
 use baseten_transport::nonblocking::{Upgrade, Upgraded};
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderValue};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -20,8 +20,8 @@ pub(crate) async fn shake(upgrade: &Upgrade) -> Result<Upgraded, Error> {
 }
 
 fn check(request: &Request, key: &str, answer: &HeaderMap) -> Result<(), &'static str> {
-    if !says(answer, &header::UPGRADE, "websocket") || !says(answer, &header::CONNECTION, "upgrade")
-    {
+    let answered = |name, token| says(answer.get_all(name), token);
+    if !answered(header::UPGRADE, "websocket") || !answered(header::CONNECTION, "upgrade") {
         return Err("the server switched to something that is no WebSocket");
     }
     let accept = answer.get(header::SEC_WEBSOCKET_ACCEPT);
@@ -36,22 +36,21 @@ fn check(request: &Request, key: &str, answer: &HeaderMap) -> Result<(), &'stati
     let chosen = answer.get(header::SEC_WEBSOCKET_PROTOCOL).map(|chosen| chosen.to_str());
     match chosen {
         None => Ok(()),
-        Some(Ok(chosen)) if says(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL, chosen) => {
-            Ok(())
-        }
+        Some(Ok(chosen)) if says(request.header(&header::SEC_WEBSOCKET_PROTOCOL), chosen) => Ok(()),
         Some(_) => Err("the server chose a subprotocol that was not offered"),
     }
 }
 
-/// Whether a header's list holds a token.
-fn says(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+/// Whether the list in a header's values holds a token.
+fn says<'a>(values: impl IntoIterator<Item = &'a HeaderValue>, token: &str) -> bool {
+    let lists = values.into_iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]
 mod tests {
     use baseten_core::{Answer, Credential, Endpoint, Hosts, ModelId, Operation, Target, Template};
+    use http::HeaderName;
 
     use super::*;
 
@@ -84,7 +83,7 @@ mod tests {
             (&[UPGRADE, ACCEPT], Some("no WebSocket")),
         ] {
             let lines = headers.iter().map(|(name, value)| {
-                (HeaderName::from_static(name), http::HeaderValue::from_static(value))
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
             });
             match (check(&request, KEY, &lines.collect()), expect) {
                 (Ok(()), None) => {}

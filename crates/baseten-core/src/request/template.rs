@@ -59,6 +59,8 @@ impl Answer {
 #[derive(Clone, Debug)]
 pub struct Template {
     label: Label,
+    /// With a `content-length` that holds the place of the body's own. A map is copied for each attempt,
+    /// and a copy has no room for one header more: it would be copied again.
     headers: Arc<HeaderMap>,
     whole: bool,
     /// Whether a caller said what is accepted.
@@ -99,6 +101,7 @@ impl Template {
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(header::ACCEPT, answer.accept());
         headers.insert(header::CONTENT_TYPE, JSON);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         let (headers, whole) = (Arc::new(headers), answer.is_whole());
         Ok(Self { label, headers, whole, accepts: false, id: None })
     }
@@ -271,7 +274,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::{ErrorKind, Hosts, ModelId, Operation, Target};
+    use crate::{ErrorKind, Hosts, ModelId, Operation, Route, Target};
 
     fn template(hosts: &Hosts, answer: Answer) -> Result<Template, Error> {
         let target = Target::model(ModelId::new("abc").unwrap());
@@ -285,7 +288,7 @@ mod tests {
         let request = template.json("a bare string").unwrap();
         assert_eq!(request.body(), "\"a bare string\"");
         let lines: Vec<String> = request
-            .headers()
+            .to_headers()
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
             .collect();
@@ -298,10 +301,45 @@ mod tests {
                 &agent,
                 "accept: application/json",
                 "content-type: application/json",
+                "content-length: 15",
             ]
         );
         assert!(!agent.contains("openai"));
         assert!(!format!("{request:?} {template:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_length_is_sent_of_a_body_that_is_here() {
+        use Method as M;
+        let hosts = Hosts::baseten();
+        let target = Target::model(ModelId::new("abc").unwrap());
+        let at = |method| {
+            let operation = Operation::Sync(method, Route::new("route").unwrap());
+            let endpoint = Endpoint::new(&hosts, &target, &operation).unwrap();
+            Template::new(endpoint, &Credential::none(), Answer::Bytes).unwrap()
+        };
+        for (method, whole, empty) in [
+            (M::POST, Some("3"), Some("0")), // some servers answer 411 without one
+            (M::PUT, Some("3"), Some("0")),
+            (M::PATCH, Some("3"), Some("0")),
+            (M::GET, Some("3"), None),
+            (M::HEAD, Some("3"), None),
+            (M::DELETE, Some("3"), None),
+        ] {
+            let template = at(method.clone());
+            for (request, expect) in [
+                (template.bytes("text/plain", "abc").unwrap(), whole),
+                (template.empty(), empty),
+                (template.streamed("text/plain", Some(3)).unwrap(), None), // whoever streams it says
+                (template.streamed("text/plain", None).unwrap(), None),
+            ] {
+                for headers in [request.to_headers(), request.to_http().into_parts().0.headers] {
+                    let length = headers.get(header::CONTENT_LENGTH);
+                    assert_eq!(length.map(|length| length.to_str().unwrap()), expect, "{method}");
+                }
+                assert_eq!(request.header(&header::CONTENT_LENGTH), None, "{method}");
+            }
+        }
     }
 
     #[test]
@@ -340,7 +378,7 @@ mod tests {
         let template =
             template.header("X-Own", "1").unwrap().header("accept", "audio/wav").unwrap();
         let request = template.bytes("application/octet-stream", "raw").unwrap();
-        assert_eq!(request.headers()["accept"], "audio/wav");
+        assert_eq!(request.to_headers()["accept"], "audio/wav");
         let error = template.bytes("a\nb", "raw").unwrap_err().to_string();
         assert!(error.contains("the content type has a control byte at 1"), "{error}");
     }
@@ -358,7 +396,8 @@ mod tests {
             ("sec-websocket-extensions", None), // none is offered, so none may come back
             ("content-type", None),             // there is no body
         ] {
-            let found = request.headers().get(name).map(|value| value.to_str().unwrap());
+            let headers = request.to_headers();
+            let found = headers.get(name).map(|value| value.to_str().unwrap());
             assert_eq!(found, value, "{name}");
         }
         for (request, status, accepted) in [
