@@ -1,14 +1,15 @@
 //! The body of an answer, frame by frame, on the connection it comes over.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
-use baseten_core::{Cause, Failure, Framing, Origin, Source};
+use baseten_core::{CancelToken, Cause, Failure, Framing, Origin, Source};
 use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 
-use crate::clock::Silence;
+use crate::clock::{Limits, Silence};
 use crate::connection::Connection;
 use crate::failure;
 use crate::net::{Elapsed, Net};
@@ -51,21 +52,21 @@ impl<N: Net> Body<N> {
             let Some((connection, incoming)) = &mut self.live else { return Ok(None) };
             let Connection { link, wire, timer, limits, patience, .. } = &mut **connection;
             // A server that always has more is never waited for. The head was in time.
-            if let Some(cause) = limits.over().filter(|_| self.received > 0) {
+            if self.received > 0
+                && let Some(cause) = limits.over()
+            {
                 return Err(self.fail(cause, None));
             }
-            let mut silence = Silence::of_body(wire, limits, patience);
-            let mut asked = true;
-            let frame = N::drive(
-                wire,
-                timer,
-                limits.cancel(),
-                || silence.due().at,
-                |cx| link.poll_frame(incoming, std::mem::take(&mut asked), cx),
-            )
-            .await
-            .map_err(|Elapsed| limits.elapsed(silence.due()));
-            drop(silence);
+            let frame = match peek(incoming, limits) {
+                Poll::Ready(frame) => Ok(frame),
+                Poll::Pending => {
+                    let mut silence = Silence::of_body(wire, limits, patience);
+                    let poll = |cx: &mut Context<'_>| link.poll_frame(incoming, cx);
+                    N::drive(wire, timer, limits.cancel(), || silence.due().at, poll)
+                        .await
+                        .map_err(|Elapsed| limits.elapsed(silence.due()))
+                }
+            };
             match frame {
                 Ok(Some(Ok(frame))) => {
                     // Trailers carry nothing that a caller asked for.
@@ -181,6 +182,18 @@ impl<N: Net> Drop for Body<N> {
             self.pool.checkin(&self.origin, connection);
         }
     }
+}
+
+/// Takes what is there without looking at the connection. hyper reads on only once it has been asked, so
+/// whoever waits asks first.
+fn peek(
+    incoming: &mut Incoming,
+    limits: &Limits,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    if limits.cancel().is_some_and(CancelToken::is_canceled) {
+        return Poll::Pending;
+    }
+    Pin::new(incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
 /// What is reserved at once for a body whose length was announced.

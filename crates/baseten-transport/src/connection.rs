@@ -27,8 +27,8 @@ pub(crate) struct Connection<N: Net> {
     /// Where it can be used.
     pub(crate) home: N::Home,
     pub(crate) opened: Instant,
-    /// When it went back to the pool.
-    pub(crate) idle_since: Instant,
+    /// Until when it may lie in the pool; `None` is for ever.
+    pub(crate) until: Option<Instant>,
     /// What the server promised to keep it open for (`Keep-Alive: timeout=`).
     pub(crate) keep_alive: Option<Duration>,
     /// Whether it has served a call.
@@ -70,14 +70,13 @@ impl<N: Net> Connection<N> {
         let mut builder = http1::Builder::new();
         let (sender, conn) = builder.max_buf_size(head_limit).handshake(stream).await?;
         let link = Link { sender, conn: Some(conn), over: false };
-        let now = Instant::now();
         Ok(Self {
             link,
             wire,
             timer,
             home: N::home(),
-            opened: now,
-            idle_since: now,
+            opened: Instant::now(),
+            until: None,
             keep_alive: None,
             reused: false,
             rest: None,
@@ -104,7 +103,10 @@ impl<N: Net> Connection<N> {
     pub(crate) fn poll_rest(&mut self) -> Poll<bool> {
         let Some(rest) = &mut self.rest else { return Poll::Ready(true) };
         let cx = &mut Context::from_waker(Waker::noop());
-        let next = self.wire.with_reads(Reads::Now, || self.link.poll_frame(rest, true, cx));
+        let next = match Pin::new(&mut *rest).poll_frame(cx) {
+            Poll::Pending => self.wire.with_reads(Reads::Now, || self.link.poll_frame(rest, cx)),
+            ready => ready,
+        };
         next.map(|frame| {
             self.rest = None;
             frame.is_none()
@@ -153,17 +155,13 @@ impl<S: Socket> Link<S> {
         })
     }
 
-    /// The next frame of the body. `asked` says that this is a new wish, which hyper has to hear of
-    /// before its connection reads on.
+    /// The next frame of a body that was asked for one before: hyper has to hear of the wish before its
+    /// connection reads on.
     pub(crate) fn poll_frame(
         &mut self,
         body: &mut Incoming,
-        asked: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if asked && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
-            return Poll::Ready(frame);
-        }
         let ended = self.poll_conn(cx);
         let mut polled = Pin::new(&mut *body).poll_frame(cx);
         if polled.is_pending() && self.over {
@@ -215,7 +213,6 @@ mod tests {
     use std::sync::{Mutex, MutexGuard};
 
     use baseten_core::{Endpoint, Hosts, ModelId, Operation, Origin, Target};
-    use http_body_util::Full;
     use rustls::ServerConfig;
     use rustls::crypto::ring;
     use rustls::pki_types::PrivateKeyDer;
@@ -298,7 +295,7 @@ mod tests {
     }
 
     fn ask(link: &mut Link<Peer>) -> impl Future<Output = Sent> + use<> {
-        let body = Outgoing::Whole(Full::new(Bytes::from_static(b"{}")));
+        let body = Outgoing::Whole(Bytes::from_static(b"{}"));
         link.start(http::Request::post("/").body(body).unwrap())
     }
 

@@ -67,7 +67,7 @@ impl<N: Net> Pool<N> {
             drop(idle);
             drop(stale);
             let Some(mut connection) = taken else { break };
-            if self.options.keeps(&connection, now) && connection.is_alive() {
+            if connection.is_kept(now) && connection.is_alive() {
                 return Some(connection);
             }
         }
@@ -85,8 +85,8 @@ impl<N: Net> Pool<N> {
         let now = Instant::now();
         connection.reused = true;
         connection.limits = Limits::default();
-        connection.idle_since = now;
-        if !self.options.keeps(&connection, now) {
+        connection.until = self.options.until(&connection, now);
+        if !connection.is_kept(now) {
             drop(connection);
             return;
         }
@@ -147,7 +147,7 @@ impl<N: Net> Idle<N> {
         }
         self.sweep = now + options.idle.min(SWEEP_MOST);
         self.kept.retain(|_, kept| {
-            stale.extend(kept.extract_if(.., |connection| !options.keeps(connection, now)));
+            stale.extend(kept.extract_if(.., |connection| !connection.is_kept(now)));
             !kept.is_empty()
         });
         stale
@@ -158,11 +158,17 @@ impl<N: Net> Idle<N> {
 const SWEEP_MOST: Duration = Duration::from_secs(30);
 
 impl options::Pool {
-    /// Whether an idle connection may still be used.
-    fn keeps<N: Net>(&self, connection: &Connection<N>, now: Instant) -> bool {
+    /// Until when a connection that is idle from now on may be used.
+    fn until<N: Net>(&self, connection: &Connection<N>, now: Instant) -> Option<Instant> {
         let promised = connection.keep_alive.map(|promised| promised.saturating_sub(SPARE));
         let idle = promised.map_or(self.idle, |promised| promised.min(self.idle));
-        now.duration_since(connection.idle_since) < idle
-            && now.duration_since(connection.opened) < self.max_age
+        let aged = connection.opened.checked_add(self.max_age);
+        now.checked_add(idle).into_iter().chain(aged).min()
+    }
+}
+
+impl<N: Net> Connection<N> {
+    fn is_kept(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
     }
 }

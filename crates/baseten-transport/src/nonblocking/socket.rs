@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use socket2::SockRef;
@@ -22,18 +23,63 @@ pub(crate) struct Socket {
     pub(super) bell: Arc<Bell>,
     /// The bell, as what hyper is polled with.
     pub(super) waker: Waker,
+    known: AtomicU8,
+}
+
+/// What is known of what can be read, within one [`Socket::poll_for`].
+#[repr(u8)]
+enum Known {
+    Nothing,
+    /// It was read empty.
+    Empty,
+    /// And somebody would have read on.
+    Wanted,
+    /// Nobody waits at the end of a poll: each read has to.
+    Outside,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(bell.clone());
-        Self { stream, bell, waker }
+        Self { stream, bell, waker, known: AtomicU8::new(Known::Outside as u8) }
+    }
+
+    /// Polls for somebody who waits here. When a read has emptied the socket hyper reads on, as often as
+    /// not with nobody to wait for more: those reads are not made. Only a poll that comes to nothing
+    /// asks the runtime after all.
+    pub(super) fn poll_for<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        loop {
+            self.know(Known::Nothing);
+            let polled = poll(cx);
+            let wanted = self.knows(Known::Wanted);
+            self.know(Known::Outside);
+            if polled.is_ready() || !wanted || self.stream.poll_read_ready(cx).is_pending() {
+                return polled;
+            }
+        }
+    }
+
+    /// One task at a time polls a connection: nothing else depends on the order of these.
+    fn know(&self, known: Known) {
+        self.known.store(known as u8, Ordering::Relaxed);
+    }
+
+    fn knows(&self, known: Known) -> bool {
+        self.known.load(Ordering::Relaxed) == known as u8
     }
 }
 
 impl wire::Socket for Socket {
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.knows(Known::Empty) || self.knows(Known::Wanted) {
+            self.know(Known::Wanted);
+            return Poll::Pending;
+        }
         loop {
             match self.stream.poll_read_ready(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -53,7 +99,12 @@ impl wire::Socket for Socket {
                 Ok(read)
             });
             match (read, short) {
-                (_, Some(read)) => return Poll::Ready(Ok(read)),
+                (_, Some(read)) => {
+                    if self.knows(Known::Nothing) {
+                        self.know(Known::Empty);
+                    }
+                    return Poll::Ready(Ok(read));
+                }
                 (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => {}
                 (read, None) => return Poll::Ready(read),
             }
@@ -98,5 +149,48 @@ impl wire::Socket for Socket {
 
     fn close_write(&self) -> io::Result<()> {
         net::close_write(&SockRef::from(&self.stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use tokio::runtime;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::wire::Socket as _;
+
+    #[test]
+    fn what_comes_after_the_socket_was_read_empty_is_heard_all_the_same() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            let socket = Socket::new(stream);
+            let mut left = b"abcdefgh".chunks(1);
+            peer.write_all(left.next().unwrap()).unwrap();
+            let mut heard = Vec::new();
+            let hear = poll_fn(|cx| {
+                socket.poll_for(cx, |cx| {
+                    let mut buf = [0; 8];
+                    // As hyper does: it reads on until there is nothing more.
+                    while let Poll::Ready(read) = socket.poll_read(cx, &mut buf) {
+                        heard.extend_from_slice(&buf[..read.unwrap()]);
+                        if let Some(next) = left.next() {
+                            peer.write_all(next).unwrap();
+                        }
+                    }
+                    if heard.len() == 8 { Poll::Ready(()) } else { Poll::Pending }
+                })
+            });
+            let heard_all = timeout(Duration::from_secs(20), hear).await;
+            assert_eq!((heard_all, &heard[..]), (Ok(()), &b"abcdefgh"[..]));
+        });
     }
 }

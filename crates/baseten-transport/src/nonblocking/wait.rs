@@ -97,9 +97,9 @@ impl Net for Tokio {
             // task whose call it served, nor wake it.
             attendance.poll(cx, || {
                 let cx = &mut Context::from_waker(waker);
-                match poll(cx) {
+                match wire.socket.poll_for(cx, &mut poll) {
                     Poll::Ready(output) => Poll::Ready(Ok(output)),
-                    Poll::Pending => timer.poll(due(), cx).map(Err),
+                    Poll::Pending => timer.poll_ringing(due(), cx).map(Err),
                 }
             })
         })
@@ -120,6 +120,15 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
+    /// For a context that always wakes the same way: a timer that was polled with it before, and has not
+    /// fired, needs not be polled again.
+    fn poll_ringing(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<Elapsed> {
+        let rings = |sleep: &Pin<Box<Sleep>>| {
+            !sleep.is_elapsed() && due.is_none_or(|due| sleep.deadline().into_std() <= due)
+        };
+        if self.sleep.as_ref().is_some_and(rings) { Poll::Pending } else { self.poll(due, cx) }
+    }
+
     fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<Elapsed> {
         let Some(due) = due else { return Poll::Pending };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(time::sleep_until(due.into())));
