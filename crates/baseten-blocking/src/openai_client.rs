@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use baseten_core::{Access, Answer, CallOptions, Error, Limits, Response, Target, Template};
+use baseten_core::{Access, Answer, CallOptions, Error, Response, Target, Template};
 use baseten_openai::{
     ChatDecoder, ChatRequest, ChatResponse, CompletionDecoder, CompletionRequest,
     CompletionResponse, EmbeddingRequest, EmbeddingResponse, ModelSpan, ServedModel, Summary,
@@ -121,13 +121,12 @@ impl OpenAi {
     /// # Errors
     /// Whatever the call came to, up to the head of the answer.
     pub fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
-        let Limits { event, body, .. } = self.options.limits;
-        let decoder = ChatDecoder::for_request(request).event_limit(event).document_limit(body);
         let template = self.chat.clone().answering(Answer::Stream);
         let span = ModelSpan::chat(request, true);
-        let request = span.on(template.json(&request.clone().streamed())?);
-        let body = self.client.transport.send(&request, &self.options)?;
-        Ok(EventStream::new(body, decoder, span))
+        let sent = span.on(template.json(&request.clone().streamed())?);
+        let body = self.client.transport.send(&sent, &self.options)?;
+        let decoder = ChatDecoder::for_request(request);
+        Ok(EventStream::new(body, decoder, self.options.limits, span))
     }
 
     /// Asks, makes the calls that the model wants made, tells it their results and asks again, until
@@ -165,14 +164,12 @@ impl OpenAi {
         &self,
         request: &CompletionRequest,
     ) -> Result<CompletionStream, Error> {
-        let Limits { event, body, .. } = self.options.limits;
-        let decoder =
-            CompletionDecoder::for_request(request).event_limit(event).document_limit(body);
         let template = self.template(Method::POST, "completions", Answer::Stream)?;
         let span = ModelSpan::completion(request, true);
-        let request = span.on(template.json(&request.clone().streamed())?);
-        let body = self.client.transport.send(&request, &self.options)?;
-        Ok(EventStream::new(body, decoder, span))
+        let sent = span.on(template.json(&request.clone().streamed())?);
+        let body = self.client.transport.send(&sent, &self.options)?;
+        let decoder = CompletionDecoder::for_request(request);
+        Ok(EventStream::new(body, decoder, self.options.limits, span))
     }
 
     /// Asks for the vectors of texts. A server that refuses the encoding asked for (base64 unless

@@ -46,9 +46,10 @@ pub fn read<T>(
 /// # Ok(()) }
 /// ```
 pub struct StreamReader<C: Collect> {
-    decoder: StreamDecoder<C>,
+    /// Boxed, since it is large and a stream is moved from hand to hand.
+    decoder: Box<StreamDecoder<C>>,
     /// What had come before an error.
-    partial: Option<C::Answer>,
+    partial: Option<Box<C::Answer>>,
     timings: StreamTimings,
 }
 
@@ -88,6 +89,7 @@ impl<C: Collect> StreamReader<C> {
     /// A reader around a decoder that has read nothing yet.
     #[must_use]
     pub fn new(decoder: StreamDecoder<C>) -> Self {
+        let decoder = Box::new(decoder);
         Self { decoder, partial: None, timings: StreamTimings::default() }
     }
 
@@ -115,7 +117,7 @@ impl<C: Collect> StreamReader<C> {
             Ok(progress) => progress,
             Err(error) => {
                 let (error, partial) = of_stream(meta, error);
-                self.partial = Some(partial);
+                self.partial = Some(Box::new(partial));
                 return Err(error.with_elapsed(now()));
             }
         };
@@ -146,7 +148,7 @@ impl<C: Collect> StreamReader<C> {
     /// What was collected so far, before an error too.
     #[must_use]
     pub fn partial(&self) -> &C::Answer {
-        self.partial.as_ref().unwrap_or_else(|| self.decoder.partial())
+        self.partial.as_deref().unwrap_or_else(|| self.decoder.partial())
     }
 
     /// What the last step came to, as an event; `None` if it was none.

@@ -25,7 +25,7 @@ pub struct ChatChunk {
     #[serde(deserialize_with = "lenient::text", skip_serializing_if = "String::is_empty")]
     pub model: String,
     /// What is new, answer by answer. Empty in an event that only tells usage.
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::few")]
     pub choices: Vec<ChunkChoice>,
     /// How many tokens it took so far: the last one told counts, they are not to be added up.
     #[serde(

@@ -116,6 +116,11 @@ impl ChatCollector {
             Some(at) if choices[at].index == index => at,
             at => {
                 let at = at.unwrap_or(choices.len());
+                if choices.is_empty() {
+                    // Mostly there is no other, and a choice is large.
+                    choices.reserve_exact(1);
+                    self.parts.reserve_exact(1);
+                }
                 choices.insert(at, Choice { index, ..Choice::default() });
                 self.parts.insert(at, Parts::default());
                 at

@@ -103,7 +103,7 @@ pub struct StreamDecoder<C: Collect> {
     chunk: C::Chunk,
     chunks: usize,
     /// The event that [`Progress::Other`] told of.
-    other: Option<Event>,
+    other: Option<Box<Event>>,
     /// How many choices there must be for an end without `[DONE]`.
     choices: usize,
     over: bool,
@@ -247,7 +247,7 @@ impl<C: Collect> StreamDecoder<C> {
     /// The event that [`Progress::Other`] just told of.
     #[must_use]
     pub fn other(&self) -> Option<&Event> {
-        self.other.as_ref()
+        self.other.as_deref()
     }
 
     /// How the stream ended, once it has and was no error.
@@ -281,7 +281,7 @@ impl<C: Collect> StreamDecoder<C> {
             self.chunks += 1;
             return Ok(Some(Progress::Chunk));
         }
-        self.other = Some(event);
+        self.other = Some(Box::new(event));
         Ok(Some(Progress::Other))
     }
 

@@ -23,6 +23,17 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A list, as a rule of one; `null` for none. Without this it would have room for four.
+pub(crate) fn few<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let mut few: Vec<T> = or_default(deserializer)?;
+    few.shrink_to_fit();
+    Ok(few)
+}
+
 /// Text; also a number, and `null` for the empty text.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(optional_text(deserializer)?.unwrap_or_default())

@@ -91,14 +91,16 @@ impl Repeat {
     pub(crate) fn apply_choices(&mut self, event: &[u8], chunk: &mut ChatChunk) -> Option<()> {
         let from = str::from_utf8(self.around_choices.from(event)?).ok()?;
         let mut values = Deserializer::from_str(from).into_iter::<Vec<ChunkChoice>>();
-        let choices = values.next()?.ok()?;
+        let mut choices = values.next()?.ok()?;
         let (inside, rest) = from.split_at(values.byte_offset());
         let usage = self.around_choices.usage_behind(rest.as_bytes())?;
         if choices.is_empty() {
             return None;
         }
         usage.put(chunk)?;
-        chunk.choices = choices;
+        // Into the list that is kept: the new one has room for four.
+        chunk.choices.clear();
+        chunk.choices.append(&mut choices);
         self.around_choices.vain = 0;
         self.learn_text(event, inside, usage, chunk);
         Some(())

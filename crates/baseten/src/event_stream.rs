@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use baseten_core::{Error, Meta, Response};
+use baseten_core::{Error, Limits, Meta, Response};
 use baseten_openai::{
     Collect, ModelSpan, Progress, StreamDecoder, StreamEnd, StreamEvent, StreamReader,
     StreamTimings,
@@ -29,7 +29,13 @@ pub struct EventStream<C: Collect> {
 }
 
 impl<C: Collect> EventStream<C> {
-    pub(crate) fn new(body: Body, decoder: StreamDecoder<C>, span: ModelSpan) -> Self {
+    pub(crate) fn new(
+        body: Body,
+        decoder: StreamDecoder<C>,
+        limits: Limits,
+        span: ModelSpan,
+    ) -> Self {
+        let decoder = decoder.event_limit(limits.event).document_limit(limits.body);
         let reader = StreamReader::new(decoder);
         Self { body, reader, span: Some(span), over: false }
     }
