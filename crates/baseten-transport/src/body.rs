@@ -57,41 +57,52 @@ impl<N: Net> Body<N> {
             {
                 return Err(self.fail(cause, None));
             }
-            let frame = match peek(incoming, limits) {
-                Poll::Ready(frame) => Ok(frame),
-                Poll::Pending => {
-                    let mut silence = Silence::of_body(wire, limits, patience);
-                    let poll = |cx: &mut Context<'_>| link.poll_frame(incoming, cx);
-                    N::drive(wire, timer, limits.cancel(), || silence.due().at, poll)
-                        .await
-                        .map_err(|Elapsed| limits.elapsed(silence.due()))
+            if let Poll::Ready(frame) = peek(incoming, limits) {
+                match self.take(frame) {
+                    Some(chunk) => return chunk,
+                    None => continue,
                 }
+            }
+            let mut silence = Silence::of_body(wire, limits, patience);
+            let poll = |cx: &mut Context<'_>| link.poll_frame(incoming, cx);
+            let frame = N::drive(wire, timer, limits.cancel(), || silence.due().at, poll)
+                .await
+                .map_err(|Elapsed| limits.elapsed(silence.due()));
+            drop(silence);
+            let chunk = match frame {
+                Ok(frame) => self.take(frame),
+                Err(cause) => Some(Err(self.fail(cause, None))),
             };
-            match frame {
-                Ok(Some(Ok(frame))) => {
-                    // Trailers carry nothing that a caller asked for.
-                    let Ok(data) = frame.into_data() else { continue };
-                    self.received += data.len() as u64;
-                    if incoming.is_end_stream() {
-                        self.finish();
-                    }
-                    return Ok(Some(data));
-                }
-                Ok(None) => {
+            if let Some(chunk) = chunk {
+                return chunk;
+            }
+        }
+    }
+
+    /// What a frame brings; `None` if there is nothing in it that a caller asked for, as in trailers.
+    fn take(&mut self, frame: Option<HyperFrame>) -> Option<Result<Option<Bytes>, Failure>> {
+        match frame {
+            Some(Ok(frame)) => {
+                let data = frame.into_data().ok()?;
+                self.received += data.len() as u64;
+                let last = self.live.as_ref().is_some_and(|(_, incoming)| incoming.is_end_stream());
+                if last {
                     self.finish();
-                    return Ok(None);
                 }
-                Ok(Some(Err(error))) => {
-                    // What hyper says of a reader that failed is only that it had no body.
-                    let fault =
-                        self.uploading.as_ref().and_then(|uploading| uploading.take_fault());
-                    let (cause, source) = match fault {
-                        Some((cause, source)) => (cause, source.map(Into::into)),
-                        None => (failure::of_body(&error), Some(error.into())),
-                    };
-                    return Err(self.fail(cause, source));
-                }
-                Err(cause) => return Err(self.fail(cause, None)),
+                Some(Ok(Some(data)))
+            }
+            None => {
+                self.finish();
+                Some(Ok(None))
+            }
+            Some(Err(error)) => {
+                // What hyper says of a reader that failed is only that it had no body.
+                let fault = self.uploading.as_ref().and_then(|uploading| uploading.take_fault());
+                let (cause, source) = match fault {
+                    Some((cause, source)) => (cause, source.map(Into::into)),
+                    None => (failure::of_body(&error), Some(error.into())),
+                };
+                Some(Err(self.fail(cause, source)))
             }
         }
     }
@@ -186,15 +197,14 @@ impl<N: Net> Drop for Body<N> {
 
 /// Takes what is there without looking at the connection. hyper reads on only once it has been asked, so
 /// whoever waits asks first.
-fn peek(
-    incoming: &mut Incoming,
-    limits: &Limits,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+fn peek(incoming: &mut Incoming, limits: &Limits) -> Poll<Option<HyperFrame>> {
     if limits.cancel().is_some_and(CancelToken::is_canceled) {
         return Poll::Pending;
     }
     Pin::new(incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
+
+type HyperFrame = Result<Frame<Bytes>, hyper::Error>;
 
 /// What is reserved at once for a body whose length was announced.
 const RESERVE_MAX: usize = 4 << 20;

@@ -59,7 +59,8 @@ impl Transport {
     /// # Errors
     /// Whatever the call came to; see [`baseten_core::ErrorKind`].
     pub async fn send(&self, request: &Request, options: &CallOptions) -> Result<Body, Error> {
-        self.0.send(request, options).await.map(Body)
+        // What opens a stream has no place in the future that reads it, maybe for hours.
+        Box::pin(self.0.send(request, options)).await.map(Body)
     }
 
     /// Sends a request whose body is streamed ([`baseten_core::Request::is_streamed`]).
@@ -73,7 +74,7 @@ impl Transport {
         upload: Upload,
         options: &CallOptions,
     ) -> Result<Body, Error> {
-        self.0.upload(request, upload.into_inner(), options).await.map(Body)
+        Box::pin(self.0.upload(request, upload.into_inner(), options)).await.map(Body)
     }
 
     /// Lets time pass between calls that belong together.

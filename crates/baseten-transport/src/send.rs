@@ -12,8 +12,8 @@ use baseten_core::{
     Accepted, Attempt, Budget, Call, CallOptions, Cause, Error, Failure, Framing, Meta, Request,
     Response, Start, Step,
 };
-use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName};
+use bytes::{Bytes, BytesMut};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
 use hyper::body::Incoming;
 
@@ -149,7 +149,10 @@ impl<N: Net> Sender<N> {
                     }
                     match outcome {
                         Err(failure) => call.on_failure(began.elapsed(), failure),
-                        Ok((head, arrived)) if request.accepts(head.status) => {
+                        Ok((mut head, arrived)) if request.accepts(head.status) => {
+                            if !request.is_whole() {
+                                keep(&mut head.headers);
+                            }
                             return Ok((call.accept(began.elapsed(), head), arrived));
                         }
                         Ok((head, arrived)) => {
@@ -324,6 +327,17 @@ async fn exchange<N: Net>(
     Err(Failure { cause, sent, received, reused: *reused, source })
 }
 
+/// Makes headers that are kept for as long as a stream is open. As they come, their values are parts of
+/// what was read, 8 KiB at least, which hyper could then not use again.
+fn keep(headers: &mut HeaderMap) {
+    let mut bytes = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values_mut() {
+        bytes.extend_from_slice(value.as_bytes());
+        let kept = HeaderValue::from_maybe_shared(bytes.split().freeze());
+        *value = kept.expect("it was a value before");
+    }
+}
+
 /// The seconds of `Keep-Alive: timeout=5, max=100`.
 fn promised(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(&KEEP_ALIVE)?.to_str().ok()?;
@@ -441,6 +455,23 @@ impl<N: Net> Answer<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_that_are_kept_hold_nothing_of_what_was_read() {
+        let read = Bytes::from(b"one \xfftwo\xff".repeat(1000));
+        let (one, two) = (read.slice(..3), read.slice(4..9));
+        let value = |bytes: &Bytes| HeaderValue::from_maybe_shared(bytes.clone()).unwrap();
+        let name = HeaderName::from_static;
+        let mut headers = HeaderMap::new();
+        headers.insert(name("a"), value(&one));
+        headers.append(name("b"), value(&two));
+        headers.append(name("b"), value(&Bytes::new()));
+        let before = headers.clone();
+        keep(&mut headers);
+        assert_eq!(headers, before);
+        drop((before, one, two));
+        assert!(read.is_unique());
+    }
 
     #[test]
     fn a_keep_alive_promise_is_read() {

@@ -16,13 +16,17 @@ pub(crate) struct Stream<S> {
 }
 
 enum Layer {
-    /// hyper's buffer cannot be read into without unsafe code: bytes pass through this one.
+    /// hyper's buffer cannot be read into without unsafe code: bytes pass through this one. It grows with
+    /// what comes, since there is one for each open stream.
     Plain(Box<[u8]>),
     Tls(tls::Session),
 }
 
-/// The most that one read of a plain connection takes.
-const PLAIN_BUFFER: usize = 8 * 1024;
+/// What a read of a plain connection takes at first.
+const PLAIN_BUFFER: usize = 1024;
+/// What it takes at most. hyper doubles its own buffer, again and again, when a read fills the 8 KiB that
+/// it begins with.
+const PLAIN_BUFFER_MAX: usize = 8 * 1024 - 1;
 
 impl<S: Socket> Stream<S> {
     pub(crate) fn plain(wire: Arc<Wire<S>>) -> Self {
@@ -127,6 +131,9 @@ impl<S: Socket> Read for Stream<S> {
             Poll::Pending => return Poll::Pending,
         };
         cursor.put_slice(&buffer[..read]);
+        if read == buffer.len() && read < PLAIN_BUFFER_MAX {
+            *buffer = vec![0; PLAIN_BUFFER_MAX.min(2 * read)].into();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -79,16 +79,17 @@ impl Net for Tokio {
         .await
     }
 
-    async fn drive<T: Send>(
+    /// No `async fn`: that would keep what it is called with twice.
+    fn drive<T: Send>(
         wire: &Arc<Wire<Socket>>,
         timer: &mut Timer,
         cancel: Option<&CancelToken>,
         mut due: impl FnMut() -> Option<Instant> + Send,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send,
-    ) -> Result<T, Elapsed> {
+    ) -> impl Future<Output = Result<T, Elapsed>> + Send {
         let Socket { bell, waker, .. } = &wire.socket;
         let (mut attendance, mut cancel) = (bell.attend(), cancel.map(CancelToken::canceled));
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             // Before anything else, so that nothing is sent any more.
             if is_canceled(&mut cancel, cx) {
                 return Poll::Ready(Err(Elapsed));
@@ -103,7 +104,6 @@ impl Net for Tokio {
                 }
             })
         })
-        .await
     }
 }
 
