@@ -25,6 +25,7 @@ usage: cargo xtask NAME
   bench predict    what one small call costs, beside other clients; needs valgrind
   bench chat       what reading an event of a streamed chat costs, beside other decoders
   bench stream     what an event of a streamed chat costs a whole client, beside other clients
+  bench memory     what an open stream takes, beside hyper
   bench embeddings what reading a number of a vector costs, the same way
   ci [--quick]     everything that must hold; --quick is what every commit passes
   fuzz [TARGET] [--seconds N]  libFuzzer on what reads bytes of others, 5 s a target; needs c++
@@ -55,6 +56,7 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["bench", "predict"] => bench::predict().map(|verdict| verdict.report("bench predict")),
         ["bench", "chat"] => bench::chat().map(|verdict| verdict.report("bench chat")),
         ["bench", "stream"] => bench::stream().map(|verdict| verdict.report("bench stream")),
+        ["bench", "memory"] => bench::memory().map(|verdict| verdict.report("bench memory")),
         ["bench", "embeddings"] => {
             bench::embeddings().map(|verdict| verdict.report("bench embeddings"))
         }

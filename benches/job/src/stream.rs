@@ -1,6 +1,6 @@
 //! The job of every client that reads a stream: one chat, answered in so many events.
 
-use std::env;
+use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,9 @@ pub struct StreamJob {
     pub base_url: String,
     /// How many events with text the server is asked for: it takes this from `max_tokens`.
     pub events: u32,
-    /// How they come, which the server takes from `model`: `paced` or `coalesced`.
+    /// How they come, which the server takes from `model`: `paced`, `slow` or `coalesced`.
     pub model: String,
-    /// How many streams to have open at once, each read in its turn. Only our own clients can.
+    /// How many streams to have open at once. Only hyper and our own can.
     pub streams: usize,
 }
 
@@ -39,6 +39,25 @@ impl StreamJob {
         };
         let (base_url, model) = (base_url.clone(), model.clone());
         Ok(Self { base_url, events: events.parse()?, model, streams })
+    }
+
+    /// The event at which those who read together wait for each other, so that all are open then. Paced
+    /// ones are, without: each wait would heap up what comes meanwhile.
+    #[must_use]
+    pub fn halfway(&self) -> Option<u32> {
+        (self.model == "coalesced").then_some(self.events / 2)
+    }
+
+    /// Says that all is done, and how much memory that took at its most: `resident 1234 kB`.
+    ///
+    /// # Errors
+    /// A system that does not tell.
+    #[expect(clippy::print_stdout, reason = "its caller reads it")]
+    pub fn done(&self) -> Result<(), Error> {
+        let status = fs::read_to_string("/proc/self/status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        println!("resident {}", line.ok_or("the system does not tell what is resident")?.trim());
+        Ok(())
     }
 
     /// Fails unless the text is as long as the server's: a client that skips events must not win.

@@ -9,11 +9,14 @@ pub(crate) struct Asked {
     /// Events with text.
     events: usize,
     /// Each event in a chunk and a write of its own, and time enough to read it before the next.
-    paced: bool,
+    pace: Option<Duration>,
 }
 
 /// More than a client under callgrind takes for an event.
-const PACE: Duration = Duration::from_millis(3);
+const PACED: Duration = Duration::from_millis(3);
+
+/// More than it takes for an event of each of many streams.
+const SLOW: Duration = Duration::from_millis(60);
 
 /// About what one read of a busy connection gives.
 const PIECE: usize = 16 * 1024;
@@ -36,7 +39,9 @@ pub(crate) fn asked_for(request: &[u8]) -> Option<Asked> {
     }
     let (_, rest) = request.split_once("\"max_tokens\":")?;
     let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-    Some(Asked { events: rest[..digits].parse().ok()?, paced: request.contains("\"paced\"") })
+    let pace = request.contains("\"paced\"").then_some(PACED);
+    let pace = pace.or_else(|| request.contains("\"slow\"").then_some(SLOW));
+    Some(Asked { events: rest[..digits].parse().ok()?, pace })
 }
 
 /// Writes the head and the events.
@@ -45,11 +50,11 @@ pub(crate) fn serve(stream: &mut impl Write, asked: &Asked) -> io::Result<()> {
     let texts =
         (0..asked.events).map(|at| event(&format!("\"content\":\"{}\"", WORDS[at % 4]), "null"));
     let events = texts.chain([event("", "\"stop\""), "data: [DONE]\n\n".to_owned()]);
-    if asked.paced {
+    if let Some(pace) = asked.pace {
         for event in events {
             stream.write_all(&chunk(event.as_bytes()))?;
             stream.flush()?;
-            thread::sleep(PACE);
+            thread::sleep(pace);
         }
     } else {
         let whole = events.collect::<String>();

@@ -1,10 +1,7 @@
-//! What a streamed chat costs, an event, from the socket to the typed chunk, by ours and by other clients;
-//! and how much memory an open one takes.
+//! What a streamed chat costs, an event, from the socket to the typed chunk, by ours and by other clients.
 //!
 //! One call with few events and one with many: their difference has nothing of start, connect and
-//! request in it. For the memory few streams at once and many.
-
-use std::path::PathBuf;
+//! request in it.
 
 use super::client::Benches;
 use super::cost::Meter;
@@ -12,7 +9,6 @@ use super::ratio::Goal::{self, Allocations, Part};
 use super::ratio::{compare, verdict};
 use super::server::Server;
 use crate::ci::Verdict;
-use crate::output::say;
 use crate::workspace::Workspace;
 
 /// How events come, who reads them, ours first, and what we want of ours.
@@ -37,26 +33,6 @@ const JOBS: &[Job] = &[
         goals: &[Part(0.50, "hyper"), Part(0.11, "async-openai"), Allocations(1.3)] },
     Job { title: "the same, blocking", model: "coalesced", readers: BLOCKING, goals: &[Allocations(1.3)] },
 ];
-
-/// The most of the heap that an open stream may take, with its connection and what it has collected.
-struct Memory {
-    title: &'static str,
-    model: &'static str,
-    reader: &'static str,
-    events: u32,
-    bytes: f64,
-}
-
-#[rustfmt::skip]
-const MEMORY: &[Memory] = &[
-    Memory { title: "an open stream, each event in a write of its own, async", model: "paced", reader: "baseten", events: 30, bytes: 21e3 },
-    Memory { title: "the same, blocking", model: "paced", reader: "baseten-blocking", events: 30, bytes: 21e3 },
-    Memory { title: "an open stream, many events in a read, async", model: "coalesced", reader: "baseten", events: 1000, bytes: 64e3 },
-    Memory { title: "the same, blocking", model: "coalesced", reader: "baseten-blocking", events: 1000, bytes: 64e3 },
-];
-
-/// Open streams in the run with few and in the one with many.
-const OPEN: [u32; 2] = [4, 12];
 
 /// Events in the short run and in the long one. Paced ones take their time.
 fn runs(model: &str) -> [u32; 2] {
@@ -99,34 +75,5 @@ pub(crate) fn stream() -> Result<Verdict, String> {
             .collect::<Result<Vec<_>, String>>()?;
         missed.extend(compare(title, &rows, goals));
     }
-    missed.extend(memory(&meter, &programs, &server)?);
     verdict(&missed)
-}
-
-/// Prints what open streams take. Returns the goals that were missed.
-fn memory(
-    meter: &Meter,
-    programs: &[(&str, PathBuf)],
-    server: &Server,
-) -> Result<Vec<String>, String> {
-    let [few, many] = OPEN;
-    say(format!("\nbytes of the heap at their most, slope from {few} to {many} open streams"));
-    let mut missed = Vec::new();
-    for Memory { title, model, reader, events, bytes } in MEMORY {
-        let (_, program) = programs
-            .iter()
-            .find(|(name, _)| name == reader)
-            .ok_or_else(|| format!("there is no program of {reader}"))?;
-        let job = |streams: u32| {
-            let words = [&server.plain, &events.to_string(), *model, &streams.to_string()];
-            words.map(Into::into).to_vec()
-        };
-        let taken = meter.peak(program, OPEN, job)?;
-        let mark = if taken <= *bytes { "met" } else { "MISSED" };
-        say(format!("  {title}: {taken:.0} (≤ {bytes:.0}), {mark}"));
-        if taken > *bytes {
-            missed.push(format!("{title}: ≤ {bytes:.0} bytes ({taken:.0})"));
-        }
-    }
-    Ok(missed)
 }

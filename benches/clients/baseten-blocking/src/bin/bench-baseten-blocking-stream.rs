@@ -25,5 +25,6 @@ fn main() -> Result<(), Error> {
             }
         }
     }
-    open.iter().try_for_each(|(_, text)| job.check(*text))
+    open.iter().try_for_each(|(_, text)| job.check(*text))?;
+    job.done()
 }

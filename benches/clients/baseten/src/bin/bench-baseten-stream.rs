@@ -1,8 +1,12 @@
 //! A streamed chat by our async client, on tokio's current-thread runtime.
 
-use baseten::Client;
+use std::sync::Arc;
+
 use baseten::openai::{ChatRequest, Message};
+use baseten::{Client, OpenAi};
 use bench_job::{API_KEY, Error, MODEL_ID, QUESTION, StreamJob};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 
 fn main() -> Result<(), Error> {
     let job = StreamJob::from_args()?;
@@ -14,21 +18,35 @@ async fn run(job: StreamJob) -> Result<(), Error> {
     let client = Client::builder().api_key(API_KEY).base_url(&job.base_url).build()?;
     let request = ChatRequest::new(&job.model, [Message::user(QUESTION)]);
     let request = request.max_tokens(job.events.into());
+    let all = Barrier::new(job.streams);
     let openai = client.model(MODEL_ID)?.openai()?;
-    let mut open = Vec::new();
-    for _ in 0..job.streams {
-        open.push((openai.chat_stream(&request).await?, 0));
+    let shared = Arc::new(Shared { job, openai, request, all });
+    let mut streams = JoinSet::new();
+    for _ in 0..shared.job.streams {
+        streams.spawn(read(shared.clone()));
     }
-    // All are open until the last event of the first.
-    let mut more = true;
-    while more {
-        more = false;
-        for (stream, text) in &mut open {
-            if let Some(chunk) = stream.chunk().await? {
-                *text += chunk.text().len();
-                more = true;
-            }
+    while let Some(read) = streams.join_next().await {
+        read??;
+    }
+    shared.job.done()
+}
+
+struct Shared {
+    job: StreamJob,
+    openai: OpenAi,
+    request: ChatRequest,
+    all: Barrier,
+}
+
+async fn read(shared: Arc<Shared>) -> Result<(), Error> {
+    let mut stream = shared.openai.chat_stream(&shared.request).await?;
+    let (mut text, mut events) = (0, 0);
+    while let Some(chunk) = stream.chunk().await? {
+        text += chunk.text().len();
+        events += 1;
+        if Some(events) == shared.job.halfway() {
+            shared.all.wait().await;
         }
     }
-    open.iter().try_for_each(|(_, text)| job.check(*text))
+    shared.job.check(text)
 }
