@@ -67,7 +67,8 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, Ordering::Release);
+        // A swap again, so that whoever hears of several rings has heard of the first.
+        self.rung.swap(true, Ordering::AcqRel);
         if let Some(task) = self.replace(None) {
             task.wake();
         }

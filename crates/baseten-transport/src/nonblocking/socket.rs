@@ -100,7 +100,9 @@ impl wire::Socket for Socket {
             });
             match (read, short) {
                 (_, Some(read)) => {
-                    if self.knows(Known::Nothing) {
+                    // An end, and what came since, stay known to the runtime.
+                    let more = || self.stream.try_io(Interest::READABLE, || Ok(())).is_ok();
+                    if self.knows(Known::Nothing) && !more() {
                         self.know(Known::Empty);
                     }
                     return Poll::Ready(Ok(read));

@@ -12,6 +12,7 @@ use baseten_core::{CancelToken, Canceled};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
+use tokio::task;
 use tokio::time::{self, Sleep};
 
 use super::socket::Socket;
@@ -120,8 +121,8 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// For a context that always wakes the same way: a timer that was polled with it before, and has not
-    /// fired, needs not be polled again.
+    /// For a context that always wakes the same way: a timer that waits for it already, and has not fired,
+    /// needs not be polled again.
     fn poll_ringing(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<Elapsed> {
         let rings = |sleep: &Pin<Box<Sleep>>| {
             !sleep.is_elapsed() && due.is_none_or(|due| sleep.deadline().into_std() <= due)
@@ -135,7 +136,8 @@ impl Timer {
         if due < sleep.deadline().into_std() {
             sleep.as_mut().reset(due.into());
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        // Else a task that has done much in this turn would be put off, and the timer not be set.
+        while pin!(task::unconstrained(sleep.as_mut())).poll(cx).is_ready() {
             if Instant::now() >= due {
                 return Poll::Ready(Elapsed);
             }
