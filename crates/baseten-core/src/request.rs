@@ -27,7 +27,7 @@ pub use template::{Answer, Template};
 #[derive(Clone, Debug)]
 pub struct Request {
     label: Label,
-    /// The template's: see there.
+    /// With a place for `content-length`: see [`Template`].
     headers: Arc<HeaderMap>,
     body: Payload,
     whole: bool,
