@@ -31,10 +31,10 @@ fn clocks_run_for_each_of_many_calls_in_one_task() {
         stream.read_to_end(&mut Vec::new()).ok();
     });
     let request = request(&format!("http://{}", server.address));
-    let first_byte = Some(Duration::from_millis(300));
+    let limit = Duration::from_millis(300);
     let options = CallOptions {
         retry: RetryPolicy::never(),
-        timeouts: Timeouts { first_byte, ..Timeouts::default() },
+        timeouts: Timeouts { first_byte: Some(limit), ..Timeouts::default() },
         ..CallOptions::default()
     };
     let transport = nonblocking::Transport::new(Options::default());
@@ -46,11 +46,7 @@ fn clocks_run_for_each_of_many_calls_in_one_task() {
                 Poll::Pending => true,
                 Poll::Ready(outcome) => {
                     let cause = outcome.unwrap_err().cause();
-                    let told = Some(Cause::Timeout {
-                        clock: Clock::FirstByte,
-                        limit: first_byte.unwrap(),
-                    });
-                    assert_eq!(cause, told);
+                    assert_eq!(cause, Some(Cause::Timeout { clock: Clock::FirstByte, limit }));
                     false
                 }
             });
