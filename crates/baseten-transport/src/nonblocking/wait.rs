@@ -12,7 +12,7 @@ use baseten_core::{CancelToken, Canceled};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
-use tokio::task;
+use tokio::task::coop;
 use tokio::time::{self, Sleep};
 
 use super::socket::Socket;
@@ -118,16 +118,18 @@ fn is_canceled(cancel: &mut Option<Canceled<'_>>, cx: &mut Context<'_>) -> bool 
 #[derive(Default)]
 pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whether it was set when it was polled last. tokio puts off a task that has done much in its turn.
+    set: bool,
 }
 
 impl Timer {
-    /// For a context that always wakes the same way: a timer that waits for it already, and has not fired,
-    /// needs not be polled again.
+    /// For a context that always wakes the same way: a timer that is set for it, and has not fired, needs
+    /// not be polled again.
     fn poll_ringing(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<Elapsed> {
-        let rings = |sleep: &Pin<Box<Sleep>>| {
-            !sleep.is_elapsed() && due.is_none_or(|due| sleep.deadline().into_std() <= due)
-        };
-        if self.sleep.as_ref().is_some_and(rings) { Poll::Pending } else { self.poll(due, cx) }
+        let rings = self.sleep.as_ref().filter(|sleep| self.set && !sleep.is_elapsed());
+        let in_time =
+            |sleep: &Pin<Box<Sleep>>| due.is_none_or(|due| sleep.deadline().into_std() <= due);
+        if rings.is_some_and(in_time) { Poll::Pending } else { self.poll(due, cx) }
     }
 
     fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<Elapsed> {
@@ -136,13 +138,13 @@ impl Timer {
         if due < sleep.deadline().into_std() {
             sleep.as_mut().reset(due.into());
         }
-        // Else a task that has done much in this turn would be put off, and the timer not be set.
-        while pin!(task::unconstrained(sleep.as_mut())).poll(cx).is_ready() {
+        while sleep.as_mut().poll(cx).is_ready() {
             if Instant::now() >= due {
                 return Poll::Ready(Elapsed);
             }
             sleep.as_mut().reset(due.into());
         }
+        self.set = coop::has_budget_remaining();
         Poll::Pending
     }
 }
