@@ -334,7 +334,7 @@ fn keep(headers: &mut HeaderMap) {
     for value in headers.values_mut() {
         bytes.extend_from_slice(value.as_bytes());
         let kept = HeaderValue::from_maybe_shared(bytes.split().freeze());
-        *value = kept.expect("it was a value before");
+        *value = kept.expect("the bytes of a value can stand in one");
     }
 }
 

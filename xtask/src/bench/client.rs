@@ -63,6 +63,12 @@ impl Benches {
         Ok(self.target.join("release").join(package))
     }
 
+    /// Builds the program that reads a stream by this client, and gives that.
+    pub(super) fn build_stream(&self, reader: &str) -> Result<PathBuf, String> {
+        let built = self.build(&format!("bench-{reader}"))?;
+        Ok(built.with_file_name(format!("bench-{reader}-stream")))
+    }
+
     /// How many crates a program links that are not in this repository, as `sizes` counts them.
     pub(super) fn crates(&self, package: &str) -> Result<usize, String> {
         let manifest = self.root().join("Cargo.toml");

@@ -117,12 +117,8 @@ impl Meter {
         runs: [u32; 2],
         arguments: impl Fn(u32) -> Vec<OsString>,
     ) -> Result<Cost, String> {
-        let [few, many] = runs.map(|count| {
-            let arguments = arguments(count);
-            let words = arguments.iter().map(OsString::as_os_str);
-            self.run(&[program.as_os_str()].into_iter().chain(words).collect::<Vec<_>>())
-        });
-        Ok(many?.minus(&few?, runs[1] - runs[0]))
+        let [few, many] = both(program, runs, arguments, |job| self.run(job))?;
+        Ok(many.minus(&few, runs[1] - runs[0]))
     }
 
     /// How many bytes of the heap the long one of two runs had more at its worst, for each that it had
@@ -133,14 +129,11 @@ impl Meter {
         runs: [u32; 2],
         arguments: impl Fn(u32) -> Vec<OsString>,
     ) -> Result<f64, String> {
-        let [few, many] = runs.map(|count| {
-            let arguments = arguments(count);
-            let words = arguments.iter().map(OsString::as_os_str);
-            let job = [program.as_os_str()].into_iter().chain(words).collect::<Vec<_>>();
-            let report = report(&DHAT, &job)?;
+        let [few, many] = both(program, runs, arguments, |job| {
+            let report = report(&DHAT, job)?;
             at_most(&report).ok_or_else(|| unreadable("DHAT", &report))
-        });
-        Ok((many? as f64 - few? as f64) / f64::from(runs[1] - runs[0]))
+        })?;
+        Ok((many as f64 - few as f64) / f64::from(runs[1] - runs[0]))
     }
 
     fn run(&self, job: &[&OsStr]) -> Result<Totals, String> {
@@ -155,6 +148,21 @@ impl Meter {
         };
         Ok(Totals { instructions, blocks, bytes, syscalls })
     }
+}
+
+/// Runs a program for a little and for much.
+fn both<T>(
+    program: &Path,
+    [few, many]: [u32; 2],
+    arguments: impl Fn(u32) -> Vec<OsString>,
+    run: impl Fn(&[&OsStr]) -> Result<T, String>,
+) -> Result<[T; 2], String> {
+    let one = |count| {
+        let arguments = arguments(count);
+        let words = arguments.iter().map(OsString::as_os_str);
+        run(&[program.as_os_str()].into_iter().chain(words).collect::<Vec<_>>())
+    };
+    Ok([one(few)?, one(many)?])
 }
 
 const DHAT: [&str; 3] = ["valgrind", "--tool=dhat", "--dhat-out-file=/dev/null"];

@@ -54,13 +54,11 @@ pub(crate) fn memory() -> Result<Verdict, String> {
     };
     let benches = Benches::of(&Workspace::load()?);
     let server = benches.build("bench-server")?;
-    let program = |reader: &str| {
-        let built = benches.build(&format!("bench-{reader}"))?;
-        Ok::<_, String>(built.with_file_name(format!("bench-{reader}-stream")))
-    };
-    let hyper = program(HYPER)?;
-    let ours = OURS.map(|reader| program(reader).map(|program| (reader, program)));
-    let ours = ours.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let hyper = benches.build_stream(HYPER)?;
+    let ours = OURS.into_iter();
+    let ours = ours
+        .map(|reader| Ok((reader, benches.build_stream(reader)?)))
+        .collect::<Result<Vec<_>, String>>()?;
     let server = Server::start(&server, &benches.target.join("ca.pem"))?;
 
     let mut missed = Vec::new();

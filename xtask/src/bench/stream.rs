@@ -51,13 +51,9 @@ pub(crate) fn stream() -> Result<Verdict, String> {
     };
     let benches = Benches::of(&Workspace::load()?);
     let server = benches.build("bench-server")?;
-    let program = |reader: &str| {
-        let built = benches.build(&format!("bench-{reader}"))?;
-        Ok::<_, String>(built.with_file_name(format!("bench-{reader}-stream")))
-    };
     let programs = [ASYNC, BLOCKING].concat().into_iter();
     let programs = programs
-        .map(|reader| Ok((reader, program(reader)?)))
+        .map(|reader| Ok((reader, benches.build_stream(reader)?)))
         .collect::<Result<Vec<_>, String>>()?;
     let server = Server::start(&server, &benches.target.join("ca.pem"))?;
 
